@@ -1,0 +1,326 @@
+"""Identities and cross-checks that the cleaned figures must meet.
+
+A check that fails stops the study with the row that broke it. Where the printed sources themselves
+disagree, the disagreement is declared in `DECLARED` with its reason; a declaration that no longer
+bites fails too, so the list cannot go stale.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from anime_growth import expressions
+from anime_growth.errors import InputError
+
+# Printed to the last 100 million: two rounded parts may miss their rounded sum by one.
+ROUNDING_JPY_100M = 1.0
+# Printed with two decimals in the collector's summary.
+ROUNDING_PCT = 0.0051
+# The three averages of one year's exchange rate differ by days covered, not by more than this.
+RATE_SPREAD_PCT = 0.5
+PRICE_SPREAD_PCT = 0.001
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A disagreement between sources that is known, and why it is let stand."""
+
+    check: str
+    item: str
+    reason: str
+
+
+DECLARED = [
+    Declared(
+        "studio_readings_agree",
+        "studio total 2021, edition 2023",
+        "one source prints 2,972, the growth printed a year later implies 2,927: transposed digits in "
+        "one of them, or a revision; neither row is used in a headline",
+    ),
+    *(
+        Declared(
+            "studio_readings_agree",
+            f"studio overseas 2011, edition {edition}",
+            "the 2012 report's editor printed 177, later lists print 160: restated or read differently; "
+            "neither row is used in a headline",
+        )
+        for edition in (2013, 2023)
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison of two figures that should agree within `tolerance`."""
+
+    item: str
+    left: float
+    right: float
+    tolerance: float
+    place: str  # raw cell, for the error message
+
+    @property
+    def gap(self) -> float:
+        return abs(self.left - self.right)
+
+    @property
+    def holds(self) -> bool:
+        return self.gap <= self.tolerance
+
+
+def run(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Every check on the cleaned tables: name, what is compared, how often, largest gap, verdict.
+
+    Raises InputError for the first comparison that fails without being declared, and for the first
+    declaration that nothing fails any more.
+    """
+    rows, used = [], set()
+    for name, (what, comparisons) in _checks(tables).items():
+        failed = [comparison for comparison in comparisons if not comparison.holds]
+        for comparison in failed:
+            if not any(item.check == name and item.item == comparison.item for item in DECLARED):
+                raise InputError(
+                    comparison.place.replace("?", ", row ", 1).replace("#", ", field ")
+                    if comparison.place
+                    else f"check {name}",
+                    f"{what}, but for {comparison.item} {comparison.left:,.6g} stands against "
+                    f"{comparison.right:,.6g}",
+                    "Compare both with their sources; if the sources disagree, declare it in src/anime_growth/checks.py",
+                )
+            used.add((name, comparison.item))
+        rows.append(
+            {
+                "check": name,
+                "what": what,
+                "comparisons": len(comparisons),
+                "largest_gap": round(max((comparison.gap for comparison in comparisons), default=0.0), 6),
+                "declared_exceptions": len(failed),
+                "reason": "; ".join(dict.fromkeys(item.reason for item in DECLARED if item.check == name)),
+            }
+        )
+    stale = [item for item in DECLARED if (item.check, item.item) not in used]
+    if stale:
+        raise InputError(
+            f"check {stale[0].check}",
+            f"the declared disagreement on {stale[0].item} is no longer there",
+            "Delete its declaration in src/anime_growth/checks.py",
+        )
+    return pd.DataFrame(rows)
+
+
+def _checks(tables: dict[str, pd.DataFrame]) -> dict[str, tuple[str, list[Comparison]]]:
+    market, studio = tables["market_editions"], tables["studio_editions"]
+    return {
+        "market_parts_add_up": (
+            "overseas and domestic must add up to the total of the same edition",
+            list(_parts_add_up("market", market)),
+        ),
+        "studio_parts_add_up": (
+            "overseas and domestic receipts must add up to the total of the same edition",
+            list(_parts_add_up("studio", studio)),
+        ),
+        "parts_below_whole": (
+            "no part may exceed its whole",
+            list(_parts_below_whole(market, studio, tables["categories"], tables["content_exports"])),
+        ),
+        "transcription_agrees": (
+            "the latest edition as transcribed must repeat the last value printed elsewhere for the years "
+            "whose rows are marked as confirmed",
+            list(_transcription(market)),
+        ),
+        "summary_agrees": (
+            "the collector's summary must repeat the rows of its edition",
+            list(_summary_levels(market, tables["market_printed"])),
+        ),
+        "printed_growth_agrees": (
+            "printed growth and shares must follow from printed levels within rounding",
+            list(_printed_growth(tables["market_printed"])),
+        ),
+        "category_growth_agrees": (
+            "a category's printed growth must follow from levels of the editions it names",
+            list(_category_growth(tables["categories"])),
+        ),
+        "categories_add_up": (
+            "where all nine categories of a year are printed, they must add up to the total",
+            list(_categories_add_up(tables["categories"], market)),
+        ),
+        "derived_rows_recompute": (
+            "a derived figure must follow from its stated arithmetic",
+            list(_derived(tables)),
+        ),
+        "studio_readings_agree": (
+            "every reading of a studio figure must meet its most trusted reading",
+            list(_studio_editions(studio)),
+        ),
+        "exchange_rates_agree": (
+            f"the averages of one year's exchange rate must agree within {RATE_SPREAD_PCT} %",
+            list(_rates(tables["exchange_rates"])),
+        ),
+        "price_index_chains": (
+            "the price index must follow from the printed inflation",
+            list(_prices(tables["consumer_prices"])),
+        ),
+    }
+
+
+def _parts_add_up(name: str, editions: pd.DataFrame) -> Iterator[Comparison]:
+    for (label, year), rows in editions.groupby(["edition_label", "year"]):
+        level = rows.set_index("series")["level_jpy_100m"]
+        if {"overseas", "domestic", "total"} <= set(level.index):
+            yield Comparison(
+                f"{name} {year}, edition {label}",
+                level["overseas"] + level["domestic"],
+                level["total"],
+                ROUNDING_JPY_100M,
+                rows.set_index("series")["raw_cell"]["total"],
+            )
+
+
+def _below(item: str, part: float, whole: float, place: str) -> Comparison:
+    return Comparison(item, max(part, whole), whole, 0.0, place)
+
+
+def _parts_below_whole(
+    market: pd.DataFrame, studio: pd.DataFrame, categories: pd.DataFrame, content: pd.DataFrame
+) -> Iterator[Comparison]:
+    latest = market.sort_values("edition").groupby(["series", "year"]).last()["level_jpy_100m"]
+    for row in studio.itertuples():
+        if (row.series, row.year) in latest.index:
+            item = f"studio {row.series} {row.year}, edition {row.edition_label}, within the broad market"
+            yield _below(item, row.level_jpy_100m, latest[row.series, row.year], row.raw_cell)
+    for row in categories.dropna(subset="level_jpy_100m").itertuples():
+        if row.category != "overseas" and ("domestic", row.year) in latest.index:
+            item = f"category {row.category} {row.year}, edition {row.edition_label}, within the domestic market"
+            yield _below(item, row.level_jpy_100m, latest["domestic", row.year], row.raw_cell)
+    current = content[(content["scope"] == "current") & ~content["is_rounded"]]
+    totals = current[current["sector"] == "total"].groupby("year")["level_jpy_100m"].max()
+    for row in current[current["sector"] != "total"].itertuples():
+        if row.year in totals.index:
+            item = f"content {row.sector} {row.year}, within all content"
+            yield _below(item, row.level_jpy_100m, totals[row.year], row.raw_cell)
+
+
+def _transcription(market: pd.DataFrame) -> Iterator[Comparison]:
+    """Latest edition against the newest other edition, for rows whose confidence says confirmed."""
+    latest = market["edition"].max()
+    ours = market[(market["edition"] == latest) & market["is_main_edition"] & (market["confidence"] == "high")]
+    others = market[(market["edition"] < latest) & (market["confidence"] == "high")]
+    newest = others.sort_values("edition").groupby(["series", "year"]).last()
+    for row in ours.itertuples():
+        if (row.series, row.year) in newest.index:
+            other = newest.loc[(row.series, row.year)]
+            yield Comparison(
+                f"{row.series} {row.year}, edition {other['edition_label']}",
+                row.level_jpy_100m,
+                other["level_jpy_100m"],
+                0.0,
+                row.raw_cell,
+            )
+
+
+def _summary_levels(market: pd.DataFrame, summary: pd.DataFrame) -> Iterator[Comparison]:
+    main = market[market["is_main_edition"]].set_index(["edition", "series", "year"])["level_jpy_100m"]
+    for row in summary.itertuples():
+        for series in ("overseas", "domestic", "total"):
+            place = f"{row.raw_row}#broad_{series}"
+            item = f"{series} {row.year}, edition {row.edition}"
+            printed = getattr(row, f"{series}_jpy_100m")
+            found = main.get((row.edition, series, row.year), float("nan"))
+            if pd.isna(found):
+                raise InputError(
+                    place.replace("?", ", row ", 1),
+                    f"is in the summary, but the table of editions has no {item}",
+                    "Restore the missing row",
+                )
+            yield Comparison(item, printed, found, 0.0, place)
+
+
+def _printed_growth(summary: pd.DataFrame) -> Iterator[Comparison]:
+    by_year = summary.set_index("year")
+    for row in summary.itertuples():
+        place = f"{row.raw_row}#overseas_share_pct"
+        share = row.overseas_jpy_100m / row.total_jpy_100m * 100
+        yield Comparison(f"overseas share {row.year}", row.overseas_share_pct, share, ROUNDING_PCT, place)
+        for series in ("overseas", "domestic", "total"):
+            printed = getattr(row, f"{series}_growth_pct")
+            if pd.notna(printed) and row.year - 1 in by_year.index:
+                column = f"{series}_jpy_100m"
+                growth = (by_year.loc[row.year, column] / by_year.loc[row.year - 1, column] - 1) * 100
+                place = f"{row.raw_row}#{series}_growth_pct"
+                yield Comparison(f"{series} growth {row.year}", printed, growth, ROUNDING_PCT, place)
+
+
+def _category_growth(categories: pd.DataFrame) -> Iterator[Comparison]:
+    """Levels printed for both years by the same edition, where the growth is printed as well."""
+    levels = categories.dropna(subset="level_jpy_100m").set_index(["edition", "category", "year"])["level_jpy_100m"]
+    levels = levels[~levels.index.duplicated()]
+    printed = categories.dropna(subset=["growth_pct", "level_jpy_100m"])
+    for row in printed[~printed["is_derived"]].itertuples():
+        for edition in (row.edition, row.edition - 1):
+            before = levels.get((edition, row.category, row.year - 1))
+            if before is not None:
+                growth = (row.level_jpy_100m / before - 1) * 100
+                digits_pct = 0.05 + 0.5 / before * 100 * (1 + growth / 100)
+                item = f"{row.category} {row.year}, edition {row.edition} on {edition}"
+                yield Comparison(item, row.growth_pct, growth, digits_pct, row.raw_cell)
+                break
+
+
+def _categories_add_up(categories: pd.DataFrame, market: pd.DataFrame) -> Iterator[Comparison]:
+    totals = market[(market["series"] == "total") & market["is_main_edition"]]
+    totals = totals.set_index(["edition", "year"])["level_jpy_100m"]
+    for (edition, year), rows in categories.dropna(subset="level_jpy_100m").groupby(["edition", "year"]):
+        if len(rows) == 9 and (edition, year) in totals.index:
+            place = rows["raw_cell"].iloc[0]
+            item = f"nine categories {year}, edition {edition}"
+            yield Comparison(item, rows["level_jpy_100m"].sum(), totals[edition, year], ROUNDING_JPY_100M, place)
+
+
+def _derived(tables: dict[str, pd.DataFrame]) -> Iterator[Comparison]:
+    for name in ("market_editions", "studio_editions", "categories", "content_exports", "market_cap"):
+        column, tolerance = ("value", 0.05) if name == "market_cap" else ("level_jpy_100m", ROUNDING_JPY_100M)
+        table = tables[name]
+        for _, row in table[table["is_derived"]].iterrows():
+            result = expressions.stated_arithmetic(row["derivation"])
+            if result is not None:
+                item = f"{name}, {row['derivation']}"
+                yield Comparison(item, row[column], result, tolerance, row["raw_cell"])
+
+
+def _studio_editions(studio: pd.DataFrame) -> Iterator[Comparison]:
+    """For each year and series, every figure against the one of highest confidence."""
+    order = {"high": 0, "medium": 1, "low": 2}
+    for (series, year), rows in studio.groupby(["series", "year"]):
+        ranked = rows.sort_values("confidence", key=lambda column: column.map(order), kind="stable")
+        first = ranked.iloc[0]
+        for _, row in ranked.iloc[1:].iterrows():
+            # A level derived from a growth with one decimal is known to half a unit of that decimal.
+            tolerance = max(ROUNDING_JPY_100M, 0.0005 * first["level_jpy_100m"])
+            yield Comparison(
+                f"studio {series} {year}, edition {row['edition']}",
+                row["level_jpy_100m"],
+                first["level_jpy_100m"],
+                tolerance,
+                row["raw_cell"],
+            )
+
+
+def _rates(rates: pd.DataFrame) -> Iterator[Comparison]:
+    whole = rates[~rates["is_partial_year"]]
+    recommended = whole[whole["is_recommended"]].set_index("year")["usdjpy"]
+    for row in whole[~whole["is_recommended"]].itertuples():
+        if row.year in recommended.index:
+            reference = recommended[row.year]
+            tolerance = reference * RATE_SPREAD_PCT / 100
+            yield Comparison(f"{row.method} {row.year}", row.usdjpy, reference, tolerance, row.raw_cell)
+
+
+def _prices(prices: pd.DataFrame) -> Iterator[Comparison]:
+    index = prices[prices["series"] == "all_items_index_2020_100"].set_index("year")
+    inflation = prices[prices["series"] == "all_items_inflation"].set_index("year")["value"]
+    for year, row in index.iterrows():
+        if year - 1 in index.index and year in inflation.index:
+            chained = index.loc[year - 1, "value"] * (1 + inflation[year] / 100)
+            tolerance = chained * PRICE_SPREAD_PCT / 100
+            yield Comparison(f"price index {year}", row["value"], chained, tolerance, row["raw_cell"])

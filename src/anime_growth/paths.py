@@ -1,0 +1,52 @@
+"""Where things lie, whatever folder a notebook or command is started from.
+
+Paths are functions, not constants, so that the environment variables are read at the time of use:
+ANIME_GROWTH_HOME moves the whole study (tests work on copies), ANIME_GROWTH_RUN names the folder
+that a chain of notebooks reads from and writes to.
+"""
+
+import os
+from pathlib import Path
+
+HOME_VARIABLE = "ANIME_GROWTH_HOME"
+RUN_VARIABLE = "ANIME_GROWTH_RUN"
+
+
+def home() -> Path:
+    """Top folder of the study: the one with README.md, notebooks/ and data/."""
+    chosen = os.environ.get(HOME_VARIABLE)
+    return Path(chosen).resolve() if chosen else Path(__file__).resolve().parents[2]
+
+
+def raw() -> Path:
+    """Figures as printed; nothing in this package writes here."""
+    return home() / "data" / "raw"
+
+
+def published() -> Path:
+    """The committed reference results."""
+    return home() / "data" / "processed" / "published"
+
+
+def runs() -> Path:
+    """All runs on this machine, ignored by git."""
+    return home() / "data" / "processed" / "runs"
+
+
+def notebooks() -> Path:
+    """The six notebooks."""
+    return home() / "notebooks"
+
+
+def current_run() -> Path:
+    """Folder the notebooks read from and write to: the chain's, or `interactive` by hand."""
+    chosen = os.environ.get(RUN_VARIABLE)
+    return Path(chosen).resolve() if chosen else runs() / "interactive"
+
+
+def shown(path: Path) -> str:
+    """`path` as a reader should see it: from the top folder of the study where it lies inside."""
+    try:
+        return path.resolve().relative_to(home()).as_posix()
+    except ValueError:
+        return path.as_posix()
