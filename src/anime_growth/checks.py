@@ -202,21 +202,17 @@ def _parts_below_whole(
 
 
 def _transcription(market: pd.DataFrame) -> Iterator[Comparison]:
-    """Latest edition against the newest other edition, for rows whose confidence says confirmed."""
+    """Latest edition against the newest other edition of each year, for rows marked as confirmed.
+
+    An edition older than the newest one is left out: later editions have restated it.
+    """
     latest = market["edition"].max()
     ours = market[(market["edition"] == latest) & market["is_main_edition"] & (market["confidence"] == "high")]
     others = market[(market["edition"] < latest) & (market["confidence"] == "high")]
-    newest = others.sort_values("edition").groupby(["series", "year"]).last()
-    for row in ours.itertuples():
-        if (row.series, row.year) in newest.index:
-            other = newest.loc[(row.series, row.year)]
-            yield Comparison(
-                f"{row.series} {row.year}, edition {other['edition_label']}",
-                row.level_jpy_100m,
-                other["level_jpy_100m"],
-                0.0,
-                row.raw_cell,
-            )
+    newest = others[others["edition"] == others.groupby("year")["edition"].transform("max")]
+    for row in ours.merge(newest, on=["series", "year"], suffixes=("", "_other")).itertuples():
+        item = f"{row.series} {row.year}, edition {row.edition_label_other}"
+        yield Comparison(item, row.level_jpy_100m, row.level_jpy_100m_other, 0.0, row.raw_cell)
 
 
 def _summary_levels(market: pd.DataFrame, summary: pd.DataFrame) -> Iterator[Comparison]:
