@@ -594,3 +594,45 @@ def market(tables: dict[str, pd.DataFrame], edition: int) -> pd.DataFrame:
         *("cpi_2020_100", "is_derived", "confidence", "source_id", "raw_cell", "rate_cell", "price_cell"),
     ]
     return joined[columns].sort_values(["series", "year"], ignore_index=True)
+
+
+def choose_edition(market_editions: pd.DataFrame, wanted: int | str) -> int:
+    """The edition named by the parameter; `latest` is the newest one. Raises InputError otherwise."""
+    known = editions(market_editions)
+    if wanted == "latest":
+        return known[-1]
+    if wanted not in known:
+        raise InputError(
+            "parameter edition",
+            f"{wanted} is not an edition with two years running of overseas, domestic and total",
+            f"Choose one of {', '.join(map(str, known))}, or latest",
+        )
+    return int(wanted)
+
+
+def revisions(market_editions: pd.DataFrame) -> pd.DataFrame:
+    """What each year was first and last printed as: one row a series and year with both.
+
+    Columns: first and last edition, both levels [JPY 100m], the change [JPY 100m and %].
+    """
+    rows = []
+    for (series, year), readings in market_editions.groupby(["series", "year"]):
+        ordered = readings.sort_values(["edition", "is_main_edition"])
+        first, last = ordered.iloc[0], ordered.iloc[-1]
+        if first["edition"] == last["edition"]:
+            continue
+        change = last["level_jpy_100m"] - first["level_jpy_100m"]
+        rows.append(
+            {
+                "series": series,
+                "year": year,
+                "first_edition": first["edition"],
+                "first_jpy_100m": first["level_jpy_100m"],
+                "last_edition": last["edition"],
+                "last_jpy_100m": last["level_jpy_100m"],
+                "change_jpy_100m": change,
+                "change_pct": change / first["level_jpy_100m"] * 100,
+                "lowest_confidence": min(first["confidence"], last["confidence"], key=CONFIDENCE.index),
+            }
+        )
+    return pd.DataFrame(rows)

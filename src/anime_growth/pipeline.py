@@ -1,0 +1,263 @@
+"""The six steps, declared once: what each may be told, what it needs, what it promises to leave.
+
+A notebook opens its step with `start`, loads tables and quantities through it, saves through it and
+closes it with `finish`, which fails unless everything promised is there.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from anime_growth import clean, parameters, paths
+from anime_growth.errors import InputError
+from anime_growth.quantities import Quantities
+
+if TYPE_CHECKING:
+    from anime_growth.figures import Drawing
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """A step: its notebook's name, its parameters, the steps it reads from, the files it promises."""
+
+    name: str
+    question: str
+    parameters: tuple[str, ...]
+    needs: tuple[str, ...]
+    tables: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    has_quantities: bool = True
+
+    @property
+    def promises(self) -> tuple[str, ...]:
+        return (
+            *(f"tables/{table}.csv" for table in self.tables),
+            *(f"figures/{figure}.{kind}" for figure in self.figures for kind in ("svg", "csv")),
+            *((f"quantities/{self.name}.json",) if self.has_quantities else ()),
+            *self.files,
+        )
+
+
+STEPS = {
+    spec.name: spec
+    for spec in (
+        StepSpec(
+            "01_clean_figures",
+            "Which figures are there, and do they agree with one another?",
+            ("edition",),
+            (),
+            tables=(*clean.SCHEMAS, "breaks", "raw_files", "checks", "market", "revisions"),
+            figures=("revisions",),
+            has_quantities=False,
+        ),
+        StepSpec(
+            "02_describe_market",
+            "What did the market do, in yen, in dollars and after prices?",
+            ("edition",),
+            ("01_clean_figures",),
+            figures=(
+                *("market_levels", "overseas_growth", "contributions", "three_measures", "growth_split"),
+                *("studio_gap", "categories", "content_exports", "regions", "market_cap"),
+            ),
+        ),
+        StepSpec(
+            "03_fit_trends",
+            "How fast does overseas revenue grow, and how sure can one be?",
+            ("edition", "start_year"),
+            ("01_clean_figures", "02_describe_market"),
+            tables=("trends",),
+            figures=("trend_lines", "growth_intervals", "residuals"),
+        ),
+        StepSpec(
+            "04_project_targets",
+            "Where do the models lead, and what does the target ask?",
+            ("edition", "start_year", "horizon_year"),
+            ("01_clean_figures", "02_describe_market"),
+            tables=("projections",),
+            figures=("projections", "target_paths"),
+        ),
+        StepSpec(
+            "05_check_claims",
+            "Which of the article's claims are true?",
+            ("edition",),
+            ("01_clean_figures", "02_describe_market", "03_fit_trends", "04_project_targets"),
+            figures=("verdicts",),
+            files=("verdicts.csv",),
+        ),
+        StepSpec(
+            "06_narrative",
+            "What does all this say, in plain words?",
+            ("edition",),
+            ("01_clean_figures", "02_describe_market", "03_fit_trends", "04_project_targets", "05_check_claims"),
+            files=("quantities.json", "narrative.md", "report.html"),
+            has_quantities=False,
+        ),
+    )
+}
+
+
+class Step:
+    """One step at work in one run folder."""
+
+    def __init__(self, spec: StepSpec, chosen: parameters.Parameters, folder: Path, may_borrow: bool) -> None:
+        self.spec = spec
+        self.parameters = chosen
+        self.folder = folder
+        self._may_borrow = may_borrow
+        self._saved: list[str] = []
+
+    # --- reading ---
+    def input_file(self, name: str) -> Path:
+        """A file of this run; by hand, where this run has none yet, the published one."""
+        own = self.folder / name
+        if own.exists():
+            return own
+        published = paths.published() / name
+        if self._may_borrow and published.exists():
+            return published
+        maker = next((step.name for step in STEPS.values() if name in step.promises), "the earlier notebooks")
+        raise InputError(
+            f"{self.spec.name}, input {name}",
+            "is not there yet",
+            f"Run {maker} first, or the whole chain with `make run`",
+        )
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A tidy table of an earlier step, with the types it was saved with."""
+        schema = clean.SCHEMAS.get(name)
+        words = {
+            column: str for column, spec in (schema.columns.items() if schema else ()) if str(spec.dtype) == "str"
+        }
+        frame = pd.read_csv(self.input_file(f"tables/{name}.csv"), dtype=words, float_precision="round_trip")
+        texts = [column for column in frame.columns if pd.api.types.is_string_dtype(frame[column])]
+        return frame.assign(**{column: frame[column].fillna("") for column in texts})
+
+    def tables(self, *names: str) -> dict[str, pd.DataFrame]:
+        """Several tables by name; all of 01's where none is named."""
+        return {name: self.table(name) for name in names or STEPS["01_clean_figures"].tables}
+
+    def quantities(self) -> Quantities:
+        """All quantities of the steps that this one needs."""
+        found = Quantities(str(self.edition))
+        for need in self.spec.needs:
+            if not STEPS[need].has_quantities:
+                continue
+            part = self.folder / "quantities" / f"{need}.json"
+            if part.exists():
+                found = found.joined(Quantities.read(part))
+            else:
+                whole = Quantities.read(self.input_file("quantities.json")) if self._may_borrow else None
+                if whole is None:
+                    self.input_file(f"quantities/{need}.json")
+                else:
+                    mine = [item for item in whole.values() if item.step == need]
+                    found = found.joined(Quantities(items=mine))
+        return found
+
+    @property
+    def edition(self) -> int:
+        """The edition in use: the parameter's, which must be the one the tables were made for."""
+        if self.spec.name == "01_clean_figures":
+            raise AttributeError("01_clean_figures chooses the edition; see clean.choose_edition")
+        return int(self.table("market")["edition"].iloc[0])
+
+    # --- writing ---
+    def _target(self, name: str) -> Path:
+        if name not in self.spec.promises:
+            raise ValueError(f"{self.spec.name} does not promise {name}; declare it in pipeline.STEPS")
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._saved.append(name)
+        return path
+
+    def save_table(self, name: str, frame: pd.DataFrame) -> None:
+        """Save a tidy table as CSV with full precision."""
+        frame.to_csv(self._target(f"tables/{name}.csv"), index=False, lineterminator="\n")
+
+    def save_tables(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Save several tidy tables."""
+        for name, frame in tables.items():
+            self.save_table(name, frame)
+
+    def save_quantities(self, quantities: Quantities) -> None:
+        """Save this step's quantities, marked with its name."""
+        quantities.of_step(self.spec.name).write(self._target(f"quantities/{self.spec.name}.json"))
+
+    def save_figure(self, drawing: "Drawing") -> "Drawing":
+        """Save a figure as SVG with the CSV that is drawn, and hand it back for display."""
+        self._target(f"figures/{drawing.name}.svg").write_bytes(drawing.svg())
+        drawing.data.to_csv(self._target(f"figures/{drawing.name}.csv"), index=False, lineterminator="\n")
+        return drawing
+
+    def save_text(self, name: str, text: str) -> None:
+        """Save a text file such as the report."""
+        self._target(name).write_text(text, encoding="utf-8")
+
+    def finish(self) -> None:
+        """Fail unless every promised file was saved in this session, then leave the end sentinel."""
+        missing = sorted(set(self.spec.promises) - set(self._saved))
+        if missing:
+            raise RuntimeError(f"{self.spec.name} ends without {', '.join(missing)}")
+        sentinel = self.folder / "steps" / f"{self.spec.name}.json"
+        sentinel.parent.mkdir(parents=True, exist_ok=True)
+        record = {"step": self.spec.name, "parameters": self.own_parameters(), "files": sorted(set(self._saved))}
+        sentinel.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        print(f"{self.spec.name}: {len(set(self._saved))} files written, all that were promised.")
+
+    def own_parameters(self) -> dict[str, Any]:
+        """The parameters of this step and their values."""
+        return {name: getattr(self.parameters, name) for name in self.spec.parameters}
+
+
+def start(name: str, namespace: Mapping[str, Any]) -> Step:
+    """Open step `name` with the parameters found in the notebook's `globals()`.
+
+    Refuses a parameter of the wrong type or out of range, a name that papermill injected and the
+    step does not have, inputs that are missing, and inputs made for another edition.
+    """
+    spec = STEPS[name]
+    given = {key: namespace[key] for key in spec.parameters if key in namespace}
+    chosen = parameters.check({**given, **_stray(spec, namespace)}, spec.parameters, f"{name}, parameter")
+    folder = paths.current_run()
+    in_chain = folder != paths.runs() / "interactive"
+    step = Step(spec, chosen, folder, may_borrow=not in_chain)
+    sentinel = folder / "steps" / f"{name}.json"
+    sentinel.unlink(missing_ok=True)
+    if spec.needs:
+        _refuse_other_edition(step)
+    return step
+
+
+def _stray(spec: StepSpec, namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values in a fresh notebook's namespace that are no parameter: misspelt ones.
+
+    papermill injects an unknown name with no more than a warning. Only the first cells are looked
+    at, since later ones fill the namespace with work.
+    """
+    if len(namespace.get("In", ())) > 4:
+        return {}
+    plain = (int, float, str, bool, list, dict, type(None))
+    own = {"In", "Out", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH", *spec.parameters}
+    return {
+        key: value
+        for key, value in namespace.items()
+        if not key.startswith("_") and key not in own and isinstance(value, plain)
+    }
+
+
+def _refuse_other_edition(step: Step) -> None:
+    made_for = step.edition
+    wanted = step.parameters.edition
+    if wanted == "latest":
+        wanted = clean.editions(step.table("market_editions"))[-1]
+    if wanted != made_for:
+        raise InputError(
+            f"{step.spec.name}, parameter edition",
+            f"edition {wanted} is asked for, but the tables of this run were made for edition {made_for}",
+            f"Set edition = {made_for} here, or run 01_clean_figures with edition = {wanted} first",
+        )

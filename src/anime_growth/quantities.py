@@ -1,0 +1,666 @@
+"""Named numbers: each with its unit, printed digits, how it was computed and what it rests on.
+
+A key reads `<series>.<measure>[.<variant>].<period>`. A quantity is either observed (a raw cell),
+computed by a function from other quantities (the stored value is that function of the stored
+inputs, so a reader can redo it), or fitted by a model from the levels it lists.
+"""
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from anime_growth import sources, units
+from anime_growth.errors import InputError
+from anime_growth.units import Unit
+
+CONFIDENCE = ("low", "medium", "high")
+SERIES_WORDS = {
+    "market.overseas": "overseas anime market",
+    "market.domestic": "domestic anime market",
+    "market.total": "whole anime market",
+    "studio.overseas": "studios' overseas receipts",
+    "studio.domestic": "studios' domestic receipts",
+    "studio.total": "studios' receipts",
+}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A named number. `inputs` are keys of other quantities or addresses of raw cells."""
+
+    key: str
+    value: float
+    unit: str
+    digits: int
+    label: str
+    method: str
+    inputs: tuple[str, ...]
+    edition: str
+    confidence: str
+    caveats: tuple[str, ...] = ()
+    step: str = ""
+
+    @property
+    def period(self) -> str:
+        return self.key.rsplit(".", 1)[1]
+
+    @property
+    def number(self) -> str:
+        """The value at its printed precision; a year without a thousands separator."""
+        if self.unit == units.YEAR.name:
+            return f"{self.value:.0f}"
+        return units.number_text(self.value, self.digits)
+
+    @property
+    def text(self) -> str:
+        """The value with its unit in words."""
+        return units.UNITS[self.unit].text.format(self.number)
+
+    def in_unit(self, unit: Unit, digits: int | None = None) -> "Quantity":
+        """The same quantity shown in another unit of its dimension."""
+        value = units.convert(self.value, units.UNITS[self.unit], unit)
+        return replace(self, value=value, unit=unit.name, digits=unit.digits if digits is None else digits)
+
+
+class Quantities(Mapping[str, Quantity]):
+    """An ordered set of quantities; a key is given once and never changed."""
+
+    def __init__(self, edition: str = "", items: Iterable[Quantity] = ()) -> None:
+        self.edition = edition
+        self._items: dict[str, Quantity] = {}
+        for item in items:
+            self._add(item)
+
+    def __getitem__(self, key: str) -> Quantity:
+        if key not in self._items:
+            near = difflib.get_close_matches(key, self._items, n=3)
+            do = f"Nearest: {', '.join(near)}" if near else "See quantities.json for the keys"
+            raise InputError(f"quantity {key}", "does not exist in this run", do)
+        return self._items[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _add(self, item: Quantity) -> None:
+        if item.key in self._items:
+            raise ValueError(f"quantity {item.key} is computed twice")
+        if not math.isfinite(item.value):
+            raise ValueError(f"quantity {item.key} is {item.value}")
+        self._items[item.key] = item
+
+    def observe(
+        self,
+        key: str,
+        value: float,
+        unit: Unit,
+        label: str,
+        cell: str,
+        confidence: str = "high",
+        caveats: tuple[str, ...] = (),
+        edition: str | None = None,
+    ) -> None:
+        """Take a number from the raw cell at address `cell`."""
+        self._add(
+            Quantity(
+                key, float(value), unit.name, unit.digits, label, "as printed", (cell,),
+                self.edition if edition is None else edition, confidence, caveats,
+            )
+        )  # fmt: skip
+
+    def compute(
+        self,
+        key: str,
+        function: Callable[..., float],
+        inputs: list[str],
+        unit: Unit,
+        label: str,
+        digits: int | None = None,
+        caveats: tuple[str, ...] = (),
+    ) -> None:
+        """Add `function(values of inputs)`; confidence is the lowest, caveats are those of the inputs."""
+        sources_ = [self[name] for name in inputs]
+        self.record(
+            key, function(*(item.value for item in sources_)), unit, label, _name(function), inputs, digits, caveats
+        )
+
+    def record(
+        self,
+        key: str,
+        value: float,
+        unit: Unit,
+        label: str,
+        method: str,
+        inputs: Iterable[str],
+        digits: int | None = None,
+        caveats: tuple[str, ...] = (),
+    ) -> None:
+        """Add a number that `method` made from `inputs`, as a fitted model does."""
+        items = [self[name] for name in inputs]
+        confidence = min((item.confidence for item in items), key=CONFIDENCE.index, default="high")
+        editions = dict.fromkeys(item.edition for item in items if item.edition)
+        self._add(
+            Quantity(
+                key, float(value), unit.name, unit.digits if digits is None else digits, label, method,
+                tuple(item.key for item in items), ", ".join(editions) or self.edition, confidence, caveats,
+            )
+        )  # fmt: skip
+
+    def values_by_key(self) -> dict[str, float]:
+        return {key: item.value for key, item in self._items.items()}
+
+    def of_step(self, step: str) -> "Quantities":
+        """The same quantities, marked as made by `step`."""
+        return Quantities(self.edition, (replace(item, step=item.step or step) for item in self._items.values()))
+
+    def joined(self, *others: "Quantities") -> "Quantities":
+        """This set and the others, each key once."""
+        return Quantities(self.edition, [item for group in (self, *others) for item in group.values()])
+
+    def frame(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """Rows of key, value, unit, label, edition and confidence."""
+        chosen = self._items.values() if keys is None else [self[key] for key in keys]
+        columns = ["key", "value", "unit", "label", "edition", "confidence"]
+        return pd.DataFrame([asdict(item) for item in chosen], columns=columns)
+
+    def write(self, path: Path, cells: Mapping[str, dict[str, str]] | None = None) -> None:
+        """Save as JSON; with `cells` (address -> sha256 and source_id) raw cells are spelled out."""
+        entries = {}
+        for key, item in self._items.items():
+            entry = {name: value for name, value in asdict(item).items() if name != "key"}
+            if cells is not None:
+                entry["inputs"] = [
+                    {"cell": name, **sources.parse_cell(name), **cells[name]} if "?" in name else name
+                    for name in item.inputs
+                ]
+            entries[key] = entry
+        path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "Quantities":
+        """The quantities saved by `write`."""
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        items = []
+        for key, entry in entries.items():
+            inputs = tuple(name if isinstance(name, str) else name["cell"] for name in entry.pop("inputs"))
+            items.append(Quantity(key, inputs=inputs, caveats=tuple(entry.pop("caveats")), **entry))
+        return cls(items=items)
+
+
+def _name(function: Callable[..., float]) -> str:
+    if isinstance(function, partial):
+        arguments = ", ".join(f"{name}={value}" for name, value in function.keywords.items())
+        return f"{_name(function.func)}({arguments})"
+    return f"{function.__module__}.{function.__name__}"
+
+
+def raw_cells(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
+    """Every raw cell that a tidy table rests on: address -> sha256 of its file, and its source_id."""
+    sha256 = tables["raw_files"].set_index("file")["sha256"]
+    cells = {}
+    for table in tables.values():
+        if {"raw_cell", "source_id"} <= set(table.columns):
+            for address, source_id in zip(table["raw_cell"], table["source_id"], strict=True):
+                file = sources.parse_cell(address)["file"]
+                cells[address] = {"sha256": sha256[file], "source_id": source_id}
+    return cells
+
+
+# --- arithmetic, each line checkable by hand ---------------------------------------------------
+def growth_pct(new: float, old: float) -> float:
+    """Growth from `old` to `new` [%].
+
+    >>> round(growth_pct(21702, 17222), 2)
+    26.01
+    """
+    return (new / old - 1) * 100
+
+
+def cagr_pct(new: float, old: float, years: int) -> float:
+    """Compound growth a year from `old` to `new` over `years` [%].
+
+    >>> round(cagr_pct(21702, 3725, years=22), 1)
+    8.3
+    """
+    return ((new / old) ** (1 / years) - 1) * 100
+
+
+def share_pct(part: float, whole: float) -> float:
+    """`part` of `whole` [%]."""
+    return part / whole * 100
+
+
+def contribution_pct(part_new: float, part_old: float, whole_new: float, whole_old: float) -> float:
+    """What part of the change of the whole is the change of the part [%].
+
+    >>> round(contribution_pct(21702, 17222, 38407, 33465), 1)
+    90.7
+    """
+    return (part_new - part_old) / (whole_new - whole_old) * 100
+
+
+def contribution_points(part_new: float, part_old: float, whole_old: float) -> float:
+    """Percentage points that the part adds to the growth of the whole [%]."""
+    return (part_new - part_old) / whole_old * 100
+
+
+def difference(first: float, second: float) -> float:
+    """`first` minus `second`, in their unit."""
+    return first - second
+
+
+def ratio(first: float, second: float) -> float:
+    """`first` over `second`."""
+    return first / second
+
+
+def log_change(new: float, old: float) -> float:
+    """Change of the natural logarithm, times 100 [log points]; exact sums where growth is not."""
+    return math.log(new / old) * 100
+
+
+def rank_from_top(own: float, *others: float) -> float:
+    """1 for the largest; equal values share the better rank.
+
+    >>> rank_from_top(26.0, 78.6, 31.6, 29.6, 11.1)
+    4.0
+    """
+    return 1.0 + sum(other > own for other in others)
+
+
+def usd_bn(level_jpy_100m: float, usdjpy: float) -> float:
+    """A level in billion dollars at the year's average rate."""
+    return float(units.usd_bn(level_jpy_100m, usdjpy))
+
+
+def real_level(level_jpy_100m: float, cpi: float) -> float:
+    """A level in prices of 2020 [JPY 100m], deflated by Japan's consumer prices (2020 = 100)."""
+    return level_jpy_100m / cpi * 100
+
+
+# --- 02: what the market did ---------------------------------------------------------------------
+def describe_market(market: pd.DataFrame, breaks: pd.DataFrame) -> Quantities:
+    """Levels, growth, ranks, shares, contributions, leads and the split by currency and prices.
+
+    `market` is clean.market's table of one edition, `breaks` the register; growth into a year that
+    a scope or method change marks carries the note's id as a caveat. Only years that the edition
+    prints enter, and growth needs both years from that edition.
+    """
+    q = Quantities(str(market["edition"].iloc[0]))
+    for row in market.drop_duplicates("year").sort_values("year").itertuples():
+        _observe_rate_and_price(q, row)
+    for series, rows in market.groupby("series"):
+        _levels(q, f"market.{series}", rows)
+    years = {series: list(rows["year"]) for series, rows in market.groupby("series")}
+    marked = breaks[breaks["marks_growth"].astype(bool)]
+    for series in years:
+        name = f"market.{series}"
+        notes = {
+            int(row.year): str(row.note_id) for row in marked[marked["series"] == name].itertuples()
+        }
+        _growth(q, name, years[series], notes)
+    both = sorted(set(years.get("overseas", [])) & set(years.get("domestic", [])) & set(years.get("total", [])))
+    _composition(q, both)
+    _split(q, "market.overseas", years["overseas"])
+    return q
+
+
+def _observe_rate_and_price(q: Quantities, row: Any) -> None:
+    label = f"yen per US dollar, average of {row.year}"
+    q.observe(f"fx.usdjpy.level.{row.year}", row.usdjpy, units.RATE, label, row.rate_cell, edition="")
+    label = f"consumer prices in Japan, {row.year}"
+    q.observe(f"price.cpi.level.{row.year}", row.cpi_2020_100, units.INDEX, label, row.price_cell, edition="")
+
+
+def _levels(q: Quantities, name: str, rows: pd.DataFrame) -> None:
+    words = SERIES_WORDS[name]
+    for row in rows.itertuples():
+        level, year = f"{name}.level.{row.year}", row.year
+        q.observe(level, row.level_jpy_100m, units.JPY_100M, f"{words}, {year}", row.raw_cell, row.confidence)
+        rate, price = f"fx.usdjpy.level.{year}", f"price.cpi.level.{year}"
+        label = f"{words}, {year}, at the year's average exchange rate"
+        q.compute(f"{name}.level_usd.{year}", usd_bn, [level, rate], units.USD_BN, label)
+        label = f"{words}, {year}, in prices of 2020"
+        q.compute(f"{name}.level_real.{year}", real_level, [level, price], units.JPY_100M, label)
+    years = list(rows["year"])
+    for year in years:
+        own = f"{name}.level.{year}"
+        others = [f"{name}.level.{other}" for other in years if other != year]
+        label = f"rank of the {words} of {year} among {len(years)} years"
+        q.compute(f"{name}.level_rank.{year}", rank_from_top, [own, *others], units.RANK, label)
+
+
+def _growth(q: Quantities, name: str, years: list[int], notes: dict[int, str]) -> None:
+    words = SERIES_WORDS[name]
+    grown = [year for year in years if year - 1 in years]
+    for year in grown:
+        caveats = (notes[year],) if year in notes else ()
+        for measure, level, said in (
+            ("growth", "level", "in yen"),
+            ("growth_usd", "level_usd", "in dollars"),
+            ("growth_real", "level_real", "after consumer prices"),
+        ):
+            pair = [f"{name}.{level}.{year}", f"{name}.{level}.{year - 1}"]
+            label = f"growth of the {words} in {year}, {said}"
+            q.compute(f"{name}.{measure}.{year}", growth_pct, pair, units.PERCENT, label, caveats=caveats)
+    for measure in ("growth", "growth_usd", "growth_real"):
+        for year in grown:
+            own = f"{name}.{measure}.{year}"
+            others = [f"{name}.{measure}.{other}" for other in grown if other != year]
+            label = f"rank of {year} among {len(grown)} years of {measure.replace('_', ' ')} of the {words}"
+            q.compute(f"{name}.{measure}_rank.{year}", rank_from_top, [own, *others], units.RANK, label)
+    runs = contiguous(years)
+    if runs and len(runs[-1]) > 1:
+        first, last = runs[-1][0], runs[-1][-1]
+        for measure, level in (("cagr", "level"), ("cagr_usd", "level_usd"), ("cagr_real", "level_real")):
+            for start in dict.fromkeys((first, *_turning_points(q, name, runs[-1]))):
+                if start < last:
+                    label = f"growth a year of the {words} from {start} to {last}"
+                    q.compute(
+                        f"{name}.{measure}.{start}-{last}",
+                        partial(cagr_pct, years=last - start),
+                        [f"{name}.{level}.{last}", f"{name}.{level}.{start}"],
+                        units.PERCENT_A_YEAR,
+                        label,
+                    )
+
+
+def contiguous(years: Iterable[int]) -> list[list[int]]:
+    """Years cut into runs without a gap.
+
+    >>> contiguous([2013, 2022, 2023])
+    [[2013], [2022, 2023]]
+    """
+    runs: list[list[int]] = []
+    for year in sorted(years):
+        if runs and year == runs[-1][-1] + 1:
+            runs[-1].append(year)
+        else:
+            runs.append([year])
+    return runs
+
+
+def _turning_points(q: Quantities, name: str, years: list[int]) -> list[int]:
+    """Starts of the periods worth a growth rate: the lowest year, and two years before the last."""
+    trough = min(years, key=lambda year: q[f"{name}.level.{year}"].value)
+    return [trough, *([years[-1] - 2] if years[-1] - 2 in years else [])]
+
+
+def _composition(q: Quantities, years: list[int]) -> None:
+    for year in years:
+        parts = {series: f"market.{series}.level.{year}" for series in ("overseas", "domestic", "total")}
+        for series in ("overseas", "domestic"):
+            label = f"share of the {SERIES_WORDS[f'market.{series}']} in the whole market, {year}"
+            inputs = [parts[series], parts["total"]]
+            q.compute(f"market.{series}.share.{year}", share_pct, inputs, units.PERCENT, label)
+        label = f"overseas minus domestic, {year}"
+        q.compute(
+            f"market.overseas.lead.{year}", difference, [parts["overseas"], parts["domestic"]], units.JPY_100M, label
+        )
+        if year - 1 not in years:
+            continue
+        for series in ("overseas", "domestic"):
+            name = f"market.{series}"
+            pair = [f"{name}.level.{year}", f"{name}.level.{year - 1}"]
+            whole = [f"market.total.level.{year}", f"market.total.level.{year - 1}"]
+            label = f"points that the {SERIES_WORDS[name]} added to growth of the whole in {year}"
+            q.compute(
+                f"{name}.contribution_points.{year}", contribution_points, [*pair, whole[1]], units.PERCENT, label
+            )
+            if q[whole[0]].value != q[whole[1]].value:
+                label = f"part of the change of the whole market in {year} that was the {SERIES_WORDS[name]}"
+                q.compute(f"{name}.contribution.{year}", contribution_pct, [*pair, *whole], units.PERCENT, label)
+    _lead_changes(q, years)
+
+
+def _lead_changes(q: Quantities, years: list[int]) -> None:
+    """Years in which overseas passed domestic or fell behind again; 1 took the lead, -1 lost it."""
+    leads = {year: q[f"market.overseas.lead.{year}"].value > 0 for year in years}
+    for before, year in zip(years, years[1:], strict=False):
+        if year == before + 1 and leads[year] != leads[before]:
+            inputs = [f"market.overseas.lead.{year}", f"market.overseas.lead.{before}"]
+            label = f"overseas {'took' if leads[year] else 'lost'} the lead over domestic in {year} (1 took, -1 lost)"
+            q.compute(f"market.overseas.lead_change.{year}", lead_change, inputs, units.COUNT, label)
+    ahead = [year for year in years if leads[year]]
+    if ahead and ahead[0] - 1 in years:
+        keys = [f"market.overseas.lead.{year}" for year in years]
+        label = f"first year from {years[0]} to {years[-1]} in which overseas exceeded domestic"
+        q.record(
+            f"market.overseas.first_lead.{years[0]}-{years[-1]}", ahead[0], units.YEAR, label,
+            "anime_growth.quantities.describe_market: first positive lead", keys,
+        )  # fmt: skip
+
+
+def lead_change(now: float, before: float) -> float:
+    """1 where a lead turned positive, -1 where it turned negative, 0 where it kept its sign."""
+    return float(now > 0) - float(before > 0)
+
+
+def _split(q: Quantities, name: str, years: list[int]) -> None:
+    """ln(yen growth) = ln(dollar growth) + ln(rate change), and the same with prices."""
+    run = contiguous(years)[-1]
+    if len(run) < 2:
+        return
+    last = run[-1]
+    trough = min(run, key=lambda year: q[f"{name}.level.{year}"].value)
+    label = f"lowest year of the {SERIES_WORDS[name]} from {run[0]} to {last}"
+    inputs = [f"{name}.level.{year}" for year in run]
+    method = "anime_growth.quantities.describe_market: year of the lowest level"
+    q.record(f"{name}.trough.{run[0]}-{last}", trough, units.YEAR, label, method, inputs)
+    starts = [run[0], *_turning_points(q, name, run)]
+    spans = [(start, last, f"{start}-{last}") for start in dict.fromkeys(starts) if start < last]
+    spans += [(year - 1, year, str(year)) for year in run[1:]]
+    for start, end, period in spans:
+        for measure, level, said in (
+            ("log_growth", f"{name}.level", f"{SERIES_WORDS[name]} in yen"),
+            ("log_growth_usd", f"{name}.level_usd", f"{SERIES_WORDS[name]} in dollars"),
+            ("log_growth_real", f"{name}.level_real", f"{SERIES_WORDS[name]} after consumer prices"),
+            ("log_rate", "fx.usdjpy.level", "yen per dollar"),
+            ("log_price", "price.cpi.level", "consumer prices"),
+        ):
+            label = f"log change of {said}, {period}"
+            pair = [f"{level}.{end}", f"{level}.{start}"]
+            q.compute(f"{name}.{measure}.{period}", log_change, pair, units.POINTS, label)
+        if q[f"{name}.log_growth.{period}"].value > 0:
+            for measure, part, said in (
+                ("rate_share", "log_rate", "the weaker or stronger yen"),
+                ("price_share", "log_price", "consumer prices"),
+            ):
+                label = f"part of the log growth in yen, {period}, that is {said}"
+                inputs = [f"{name}.{part}.{period}", f"{name}.log_growth.{period}"]
+                q.compute(f"{name}.{measure}.{period}", share_pct, inputs, units.PERCENT, label)
+
+
+def preferred(rows: pd.DataFrame) -> pd.Series:
+    """The most trusted of several readings: confidence, then printed over derived, then newest."""
+    order = {name: position for position, name in enumerate(CONFIDENCE)}
+    ranked = rows.assign(trust=rows["confidence"].map(order)).sort_values(
+        ["trust", "is_derived", "edition"], ascending=[True, False, True], kind="stable"
+    )
+    return ranked.iloc[-1]
+
+
+def describe_studio(studio_editions: pd.DataFrame) -> Quantities:
+    """What studios receive: the most trusted level of each year, growth inside single editions.
+
+    Most overseas receipts before 2023 are machine-read and of low confidence; they are carried for
+    exploration and must not stand in a headline.
+    """
+    q = Quantities()
+    for (series, year), rows in studio_editions.groupby(["series", "year"]):
+        row = preferred(rows)
+        name = f"studio.{series}"
+        label = f"{SERIES_WORDS[name]}, {year}"
+        edition = str(row["edition"])
+        q.observe(
+            f"{name}.level.{year}", row["level_jpy_100m"], units.JPY_100M, label, row["raw_cell"],
+            row["confidence"], ("derived",) if row["is_derived"] else (), edition,
+        )  # fmt: skip
+    _studio_growth(q, studio_editions)
+    for year in sorted({int(key.rsplit(".", 1)[1]) for key in q}):
+        pair = [f"studio.overseas.level.{year}", f"studio.total.level.{year}"]
+        if all(key in q for key in pair) and q[pair[0]].edition == q[pair[1]].edition:
+            label = f"share of overseas in studios' receipts, {year}"
+            q.compute(f"studio.overseas.share.{year}", share_pct, pair, units.PERCENT, label)
+    totals = [key for key in q if key.startswith("studio.total.level.") and key.count(".") == 3]
+    for key in totals:
+        label = f"rank of studios' receipts of {key.rsplit('.', 1)[1]} among the {len(totals)} years at hand"
+        others = [other for other in totals if other != key]
+        q.compute(key.replace(".level.", ".level_rank."), rank_from_top, [key, *others], units.RANK, label)
+    return q
+
+
+def _studio_growth(q: Quantities, editions: pd.DataFrame) -> None:
+    main = editions.copy()
+    for series, rows in main.groupby("series"):
+        name = f"studio.{series}"
+        for year in sorted(set(rows["year"])):
+            best: tuple[int, pd.Series, pd.Series] | None = None
+            for label, same in rows.groupby("edition_label"):
+                by_year = same.set_index("year")
+                if year in by_year.index and year - 1 in by_year.index:
+                    now, before = by_year.loc[year], by_year.loc[year - 1]
+                    trust = min(CONFIDENCE.index(now["confidence"]), CONFIDENCE.index(before["confidence"]))
+                    if best is None or trust > best[0]:
+                        best = (trust, now, before)
+            if best is None:
+                continue
+            pair = []
+            for when, row in ((year, best[1]), (year - 1, best[2])):
+                key = f"{name}.level.{when}"
+                if q[key].inputs != (row["raw_cell"],):
+                    key = f"{name}.level.edition_{row['edition']}.{when}"
+                    if key not in q:
+                        label = f"{SERIES_WORDS[name]}, {when}, edition {row['edition']}"
+                        q.observe(
+                            key, row["level_jpy_100m"], units.JPY_100M, label, row["raw_cell"], row["confidence"],
+                            ("derived",) if row["is_derived"] else (), str(row["edition"]),
+                        )  # fmt: skip
+                pair.append(key)
+            derived = bool(best[1]["is_derived"]) or bool(best[2]["is_derived"])
+            q.compute(
+                f"{name}.growth.{year}", growth_pct, pair, units.PERCENT,
+                f"growth of {SERIES_WORDS[name]} in {year}", caveats=("derived",) if derived else (),
+            )  # fmt: skip
+
+
+def describe_gap(market: Quantities, studio: Quantities) -> Quantities:
+    """Broad market over studios' receipts, year by year: how much larger the headline figure is."""
+    both = market.joined(studio)
+    out = Quantities()
+    for series in ("overseas", "total"):
+        for key in [key for key in studio if key.startswith(f"studio.{series}.level.") and key.count(".") == 3]:
+            year = key.rsplit(".", 1)[1]
+            broad = f"market.{series}.level.{year}"
+            if broad in market:
+                label = f"broad {series} market over studios' {series} receipts, {year}"
+                both.compute(f"market.{series}.over_studio.{year}", ratio, [broad, key], units.RATIO, label)
+                out._add(both[f"market.{series}.over_studio.{year}"])
+    return out
+
+
+def describe_categories(categories: pd.DataFrame) -> Quantities:
+    """Categories of the market: levels of each edition, growth where one edition prints both years."""
+    q = Quantities()
+    levels = categories.dropna(subset="level_jpy_100m")
+    for (category, year), rows in levels.groupby(["category", "year"]):
+        row = rows.sort_values(["edition", "is_derived"], ascending=[True, False]).iloc[-1]
+        label = f"category {str(category).replace('_', ' ')}, {year}"
+        q.observe(
+            f"category.{category}.level.{year}", row["level_jpy_100m"], units.JPY_100M, label, row["raw_cell"],
+            "medium" if row["is_derived"] else "high", ("derived",) if row["is_derived"] else (), str(row["edition"]),
+        )  # fmt: skip
+    for key in list(q):
+        name, year = key.split(".")[1], int(key.rsplit(".", 1)[1])
+        before = f"category.{name}.level.{year - 1}"
+        if before in q and q[before].edition == q[key].edition:
+            label = f"growth of category {name.replace('_', ' ')} in {year}"
+            q.compute(f"category.{name}.growth.{year}", growth_pct, [key, before], units.PERCENT, label)
+    return q
+
+
+def describe_content(content: pd.DataFrame, market: Quantities) -> Quantities:
+    """Overseas sales of all content in its current scope, the old scope beside it, and anime's part.
+
+    Growth compares the releases of two years (there is no series in one release), in one scope.
+    """
+    q = Quantities()
+    for scope, variant in (("current", ""), ("old", ".old_scope")):
+        rows = content[content["scope"] == scope]
+        for (sector, year), readings in rows.groupby(["sector", "year"]):
+            row = readings.sort_values(["is_rounded", "is_derived"], ascending=False, kind="stable").iloc[-1]
+            label = f"overseas sales of content, {str(sector).replace('_', ' ')}, {year}, {scope} scope"
+            q.observe(
+                f"content.{sector}.level{variant}.{year}", row["level_jpy_100m"], units.JPY_100M, label,
+                row["raw_cell"], "medium" if row["is_derived"] or row["is_rounded"] else "high",
+                ("rounded",) if row["is_rounded"] else (), row["release"],
+            )  # fmt: skip
+    years = sorted(int(key.rsplit(".", 1)[1]) for key in q if key.startswith("content.total.level.2"))
+    for year in years:
+        if year - 1 in years:
+            pair = [f"content.total.level.{year}", f"content.total.level.{year - 1}"]
+            label = f"growth of overseas sales of content in {year}, current scope, across two releases"
+            q.compute(f"content.total.growth.{year}", growth_pct, pair, units.PERCENT, label, caveats=("releases",))
+    joined = q.joined(market)
+    out = Quantities(items=q.values())
+    for year in years:
+        if f"market.overseas.level.{year}" in market:
+            pair = [f"market.overseas.level.{year}", f"content.total.level.{year}"]
+            label = f"share of anime (AJA overseas) in overseas sales of content, {year}"
+            joined.compute(f"content.anime.share.{year}", share_pct, pair, units.PERCENT, label)
+            out._add(joined[f"content.anime.share.{year}"])
+    return out
+
+
+def describe_rates(rates: pd.DataFrame, spot: pd.DataFrame) -> Quantities:
+    """Exchange rates beside the recommended annual average: other averages, and single days."""
+    q = Quantities()
+    for row in rates[~rates["is_recommended"] & ~rates["is_partial_year"]].itertuples():
+        label = f"yen per US dollar, {row.year}, {row.method.replace('_', ' ')}"
+        q.observe(f"fx.usdjpy.level.{row.method}.{row.year}", row.usdjpy, units.RATE, label, row.raw_cell)
+    for row in spot.itertuples():
+        q.observe(f"fx.usdjpy.spot.{row.date}", row.usdjpy, units.RATE, f"yen per US dollar on {row.date}", row.raw_cell)
+    return q
+
+
+MARKET_CAP_GROUPS = {
+    "nine entertainment firms chosen by Nikkei": "entertainment_nine",
+    "nine main automakers": "automakers_nine",
+}
+
+
+def describe_market_cap(market_cap: pd.DataFrame) -> Quantities:
+    """Market value of the two groups of nine on the days at hand, and the gap between them."""
+    q = Quantities()
+    rows = market_cap[market_cap["entity"].isin(list(MARKET_CAP_GROUPS))]
+    for row in rows[rows["measure"] == "combined market cap"].itertuples():
+        name = MARKET_CAP_GROUPS[row.entity]
+        label = f"market value of {row.entity}, {row.date}"
+        caveats = ("derived",) if row.is_derived else ()
+        q.observe(
+            f"market_cap.{name}.level.{row.date}", row.value, replace(units.JPY_TRN, digits=1), label, row.raw_cell,
+            "medium", caveats,
+        )  # fmt: skip
+    for row in rows[rows["measure"] == "change since end-2024"].itertuples():
+        label = f"change of market value of {row.entity} since the end of 2024, on {row.date}"
+        key = f"market_cap.{MARKET_CAP_GROUPS[row.entity]}.growth.{row.date}"
+        q.observe(key, row.value, replace(units.PERCENT, digits=0), label, row.raw_cell, "medium")
+    for key in [key for key in q if key.startswith("market_cap.entertainment_nine.level")]:
+        other, date = key.replace("entertainment", "automakers"), key.rsplit(".", 1)[1]
+        label = f"nine entertainment firms minus nine automakers, market value on {date}"
+        q.compute(
+            f"market_cap.entertainment_nine.lead.{date}", difference, [key, other], units.JPY_TRN, label, digits=1
+        )
+    return q
