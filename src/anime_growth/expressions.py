@@ -30,7 +30,7 @@ GRAMMAR = r"""
      | "(" either ")"
 COMPARE: "<=" | ">=" | "==" | "!=" | "<" | ">"
 FUNCTION.3: /(abs|min|max|round)(?=\()/
-KEY.2: /[a-z][a-z0-9_]*(\.[a-z0-9_]+(-[a-z0-9_]+)*)+/
+KEY.2: /[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*)+/
 NUMBER: /\d+(\.\d+)?/
 %import common.WS
 %ignore WS

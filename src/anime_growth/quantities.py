@@ -175,14 +175,14 @@ class Quantities(Mapping[str, Quantity]):
         columns = ["key", "value", "unit", "label", "edition", "confidence"]
         return pd.DataFrame([asdict(item) for item in chosen], columns=columns)
 
-    def write(self, path: Path, cells: Mapping[str, dict[str, str]] | None = None) -> None:
-        """Save as JSON; with `cells` (address -> sha256 and source_id) raw cells are spelled out."""
+    def write(self, path: Path, rows: Mapping[str, dict[str, str]] | None = None) -> None:
+        """Save as JSON; with `rows` (see `raw_rows`) raw cells are spelled out with hash and source."""
         entries = {}
         for key, item in self._items.items():
             entry = {name: value for name, value in asdict(item).items() if name != "key"}
-            if cells is not None:
+            if rows is not None:
                 entry["inputs"] = [
-                    {"cell": name, **sources.parse_cell(name), **cells[name]} if "?" in name else name
+                    {"cell": name, **sources.parse_cell(name), **rows[name.split("#")[0]]} if "?" in name else name
                     for name in item.inputs
                 ]
             entries[key] = entry
@@ -206,16 +206,32 @@ def _name(function: Callable[..., float]) -> str:
     return f"{function.__module__}.{function.__name__}"
 
 
-def raw_cells(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
-    """Every raw cell that a tidy table rests on: address -> sha256 of its file, and its source_id."""
+def raw_rows(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
+    """Every raw row that a tidy table rests on: address -> sha256 of its file, and its source_id."""
     sha256 = tables["raw_files"].set_index("file")["sha256"]
-    cells = {}
+    rows = {}
     for table in tables.values():
-        if {"raw_cell", "source_id"} <= set(table.columns):
-            for address, source_id in zip(table["raw_cell"], table["source_id"], strict=True):
-                file = sources.parse_cell(address)["file"]
-                cells[address] = {"sha256": sha256[file], "source_id": source_id}
-    return cells
+        column = next((name for name in ("raw_cell", "raw_row") if name in table.columns), None)
+        if column and "source_id" in table.columns:
+            for address, source_id in zip(table[column], table["source_id"], strict=True):
+                row = address.split("#")[0]
+                rows[row] = {"sha256": sha256[row.split("?")[0]], "source_id": source_id}
+    return rows
+
+
+def raw_behind(q: Mapping[str, Quantity], key: str) -> set[str]:
+    """Addresses of all raw cells that the quantity `key` rests on, through all its inputs."""
+    found, seen, waiting = set(), set(), [key]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if "?" in name:
+            found.add(name)
+        else:
+            waiting += q[name].inputs
+    return found
 
 
 # --- arithmetic, each line checkable by hand ---------------------------------------------------
@@ -557,12 +573,17 @@ def _studio_growth(q: Quantities, editions: pd.DataFrame) -> None:
 
 
 def describe_gap(market: Quantities, studio: Quantities) -> Quantities:
-    """Broad market over studios' receipts, year by year: how much larger the headline figure is."""
+    """Studios' receipts in dollars, and the broad market over them: how much larger the headline is."""
     both = market.joined(studio)
     out = Quantities()
     for series in ("overseas", "total"):
         for key in [key for key in studio if key.startswith(f"studio.{series}.level.") and key.count(".") == 3]:
             year = key.rsplit(".", 1)[1]
+            rate = f"fx.usdjpy.level.{year}"
+            if rate in market:
+                label = f"{SERIES_WORDS[f'studio.{series}']}, {year}, at the year's average exchange rate"
+                both.compute(f"studio.{series}.level_usd.{year}", usd_bn, [key, rate], units.USD_BN, label)
+                out._add(both[f"studio.{series}.level_usd.{year}"])
             broad = f"market.{series}.level.{year}"
             if broad in market:
                 label = f"broad {series} market over studios' {series} receipts, {year}"
