@@ -62,10 +62,12 @@ class Comparison:
 
     @property
     def gap(self) -> float:
+        """How far the two figures lie apart."""
         return abs(self.left - self.right)
 
     @property
     def holds(self) -> bool:
+        """Whether they agree."""
         return self.gap <= self.tolerance
 
 
@@ -84,9 +86,8 @@ def run(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
                     comparison.place.replace("?", ", row ", 1).replace("#", ", field ")
                     if comparison.place
                     else f"check {name}",
-                    f"{what}, but for {comparison.item} {comparison.left:,.6g} stands against "
-                    f"{comparison.right:,.6g}",
-                    "Compare both with their sources; if the sources disagree, declare it in src/anime_growth/checks.py",
+                    f"{what}, but for {comparison.item} {comparison.left:,.6g} stands against {comparison.right:,.6g}",
+                    "Compare both with their sources; if these disagree, declare it in src/anime_growth/checks.py",
                 )
             used.add((name, comparison.item))
         rows.append(

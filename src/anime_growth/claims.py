@@ -117,6 +117,7 @@ class Article:
     rules_path: Path
 
     def place(self, claim_id: str, field: str = "") -> str:
+        """Where a claim's rule stands, for an error message."""
         where = f"{paths.shown(self.rules_path)}, claim {claim_id}"
         return f"{where}, field {field}" if field else where
 
@@ -151,9 +152,7 @@ def _read_rules(path: Path, claim_ids: list[str]) -> dict[str, Rule]:
         raise InputError(shown, "holds no rules by claim id", "Write one entry a claim, such as `C01:`")
     for claim_id in claim_ids:
         if claim_id not in entries:
-            raise InputError(
-                f"{shown}, claim {claim_id}", "has no rule", "Add a rule, or not_checkable with a reason"
-            )
+            raise InputError(f"{shown}, claim {claim_id}", "has no rule", "Add a rule, or not_checkable with a reason")
     rules = {}
     for claim_id, entry in entries.items():
         if claim_id not in claim_ids:
@@ -207,9 +206,7 @@ def judge(known: Quantities, raw_rows: dict[str, dict[str, str]]) -> tuple[pd.Da
         _agree_on_one_rate(implied, article)
         for claim in article.claims.itertuples():
             judgement = _judge(article, claim, implied)
-            behind = {
-                address.split("#")[0] for key in judgement.evidence for address in raw_behind(implied, key)
-            }
+            behind = {address.split("#")[0] for key in judgement.evidence for address in raw_behind(implied, key)}
             rows.append(
                 {
                     "claim_id": claim.claim_id,

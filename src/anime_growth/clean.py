@@ -11,7 +11,6 @@ Judgements made here, and why
 - The recommended exchange rate is the Federal Reserve's annual average (AEXJPUS).
 """
 
-import re
 from collections.abc import Callable
 
 import pandas as pd

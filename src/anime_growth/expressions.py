@@ -136,7 +136,9 @@ def evaluate(expression: str, values: Mapping[str, float], where: str = "express
         if isinstance(cause, InputError):
             raise cause from problem
         if isinstance(cause, KeyError):
-            raise InputError(where, f"there is no quantity {cause.args[0]}", "See quantities.json for keys") from problem
+            raise InputError(
+                where, f"there is no quantity {cause.args[0]}", "See quantities.json for keys"
+            ) from problem
         raise InputError(where, f"{expression!r} cannot be computed ({cause})", "Compare numbers") from problem
 
 

@@ -44,7 +44,9 @@ def check(values: Mapping[str, Any], allowed: Iterable[str] = NAMES, where: str 
         field = Parameters.model_fields[name]
         expected = {"edition": "a year such as 2025, or latest"}.get(name)
         if expected is None:
-            low, high = (next((getattr(m, side) for m in field.metadata if hasattr(m, side)), None) for side in ("ge", "le"))
+            low, high = (
+                next((getattr(m, side) for m in field.metadata if hasattr(m, side)), None) for side in ("ge", "le")
+            )
             expected = f"a whole number from {low} to {high}"
         raise InputError(
             f"{where} {name}",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import pandas as pd
 
@@ -18,6 +19,10 @@ from anime_growth.quantities import Quantities
 
 if TYPE_CHECKING:
     from anime_growth.figures import Drawing
+
+
+# Columns of words in the tables that have no schema; an empty one would be read as numbers.
+WORDS = ("model", "remark", "check", "what", "reason", "finding", "source_id", "raw_cell", "rate_cell", "price_cell")
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class StepSpec:
 
     @property
     def promises(self) -> tuple[str, ...]:
+        """Every file that the step must leave in the run folder."""
         return (
             *(f"tables/{table}.csv" for table in self.tables),
             *(f"figures/{figure}.{kind}" for figure in self.figures for kind in ("svg", "csv")),
@@ -94,7 +100,7 @@ STEPS = {
             "What does all this say, in plain words?",
             ("edition",),
             ("01_clean_figures", "02_describe_market", "03_fit_trends", "04_project_targets", "05_check_claims"),
-            files=("quantities.json", "narrative.md", "report.html"),
+            files=("quantities.json", "narrative.md", "finding.md", "report.html"),
             has_quantities=False,
         ),
     )
@@ -130,10 +136,10 @@ class Step:
     def table(self, name: str) -> pd.DataFrame:
         """A tidy table of an earlier step, with the types it was saved with."""
         schema = clean.SCHEMAS.get(name)
-        words = {
-            column: str for column, spec in (schema.columns.items() if schema else ()) if str(spec.dtype) == "str"
-        }
-        frame = pd.read_csv(self.input_file(f"tables/{name}.csv"), dtype=words, float_precision="round_trip")
+        words = [column for column, spec in schema.columns.items() if str(spec.dtype) == "str"] if schema else WORDS
+        frame = pd.read_csv(
+            self.input_file(f"tables/{name}.csv"), dtype=dict.fromkeys(words, str), float_precision="round_trip"
+        )
         texts = [column for column in frame.columns if pd.api.types.is_string_dtype(frame[column])]
         return frame.assign(**{column: frame[column].fillna("") for column in texts})
 
@@ -158,6 +164,16 @@ class Step:
                     mine = [item for item in whole.values() if item.step == need]
                     found = found.joined(Quantities(items=mine))
         return found
+
+    def verdicts(self) -> pd.DataFrame:
+        """The verdicts of 05, every cell as text."""
+        return pd.read_csv(self.input_file("verdicts.csv"), dtype=str, keep_default_na=False)
+
+    def figures(self) -> dict[str, tuple[bytes, str]]:
+        """Every figure of the steps before this one: SVG bytes and alternative text, in their order."""
+        names = [name for need in self.spec.needs for name in STEPS[need].figures]
+        drawn = {name: self.input_file(f"figures/{name}.svg").read_bytes() for name in names}
+        return {name: (svg, alternative_text(svg)) for name, svg in drawn.items()}
 
     @property
     def edition(self) -> int:
@@ -188,6 +204,10 @@ class Step:
         """Save this step's quantities, marked with its name."""
         quantities.of_step(self.spec.name).write(self._target(f"quantities/{self.spec.name}.json"))
 
+    def save_all_quantities(self, quantities: Quantities, raw_rows: Mapping[str, dict[str, str]]) -> None:
+        """Save all quantities of the run in one file, each raw cell spelled out (see quantities.raw_rows)."""
+        quantities.write(self._target("quantities.json"), raw_rows)
+
     def save_figure(self, drawing: "Drawing") -> "Drawing":
         """Save a figure as SVG with the CSV that is drawn, and hand it back for display."""
         self._target(f"figures/{drawing.name}.svg").write_bytes(drawing.svg())
@@ -212,6 +232,13 @@ class Step:
     def own_parameters(self) -> dict[str, Any]:
         """The parameters of this step and their values."""
         return {name: getattr(self.parameters, name) for name in self.spec.parameters}
+
+
+def alternative_text(svg: bytes) -> str:
+    """The description that figures carry inside their SVG."""
+    root = ElementTree.fromstring(svg)
+    found = root.find(".//{http://purl.org/dc/elements/1.1/}description")
+    return (found.text or "") if found is not None else ""
 
 
 def start(name: str, namespace: Mapping[str, Any]) -> Step:

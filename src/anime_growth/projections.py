@@ -1,13 +1,17 @@
 """What the trend models say about the years ahead, and what a target asks of each baseline."""
 
 import math
+import re
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from anime_growth import units
-from anime_growth.quantities import SERIES_WORDS, Quantities, cagr_pct, ratio
-from anime_growth.trends import MODEL_WORDS, Fit
+from anime_growth.quantities import MODEL_WORDS, SERIES_WORDS, Quantities, cagr_pct, ratio
+
+if TYPE_CHECKING:  # what only speaks of fits need not load the libraries that make them
+    from anime_growth.trends import Fit
 
 # Names as they stand in quantity keys.
 PROBABILITIES = {"p2_5": 0.025, "p10": 0.10, "p50": 0.50, "p90": 0.90, "p97_5": 0.975}
@@ -15,7 +19,7 @@ PROBABILITIES = {"p2_5": 0.025, "p10": 0.10, "p50": 0.50, "p90": 0.90, "p97_5": 
 CONTENT_TARGETS = {"content_2033": "T04", "content_2028": "T05"}
 
 
-def project(fits: dict[str, Fit], last_year: int) -> pd.DataFrame:
+def project(fits: dict[str, "Fit"], last_year: int) -> pd.DataFrame:
     """Forecast quantiles [JPY 100m]: one row a model and year, columns as in PROBABILITIES."""
     parts = []
     for model, fit in fits.items():
@@ -29,7 +33,7 @@ def project(fits: dict[str, Fit], last_year: int) -> pd.DataFrame:
 
 
 def projection_quantities(
-    projected: pd.DataFrame, fits: dict[str, Fit], known: Quantities, series: str = "overseas"
+    projected: pd.DataFrame, fits: dict[str, "Fit"], known: Quantities, series: str = "overseas"
 ) -> Quantities:
     """Every quantile of every year as a named number, and the growth a year each median implies."""
     q = Quantities(known.edition, known.values())
@@ -65,37 +69,33 @@ def target_quantities(targets: pd.DataFrame, content: pd.DataFrame, known: Quant
     uses it, given to the year after (`from_rounded_<year>_as_<year + 1>`). Units: JPY trn; % a year.
     """
     q = Quantities("", known.values())
-    for name, target_id in CONTENT_TARGETS.items():
-        row = targets.set_index("target_id").loc[target_id]
-        year = int(row["target_year"])
-        base = f"target.{name}"
-        goal = f"{base}.level.{year}"
-        low = f"{row['raw_row']}#value_high"
-        q.observe(goal, row["high_jpy_trn"], units.JPY_TRN, f"target: {row['subject']}, {year}", low)
-        q.observe(
-            f"{base}.baseline.{row['baseline_year']}", row["baseline_jpy_trn"], units.JPY_TRN,
-            f"baseline named with the target of {row['issuer']}, {row['baseline_year']}", f"{row['raw_row']}#baseline_value",
-        )  # fmt: skip
-        baselines = {"own": (f"{base}.baseline.{row['baseline_year']}", int(row["baseline_year"]))}
-        for key in [key for key in known if key.startswith("content.total.level.") and key.count(".") == 3]:
-            baselines[key.rsplit(".", 1)[1]] = (key, int(key.rsplit(".", 1)[1]))
-        for label, (key, start) in baselines.items():
-            _ask(q, base, label, goal, key, year - start, f"the baseline of {start}")
+    totals = [key for key in known if re.fullmatch(r"content\.total\.level\.\d{4}", key)]
     rounded = content[(content["scope"] == "rounded") & (content["sector"] == "total")]
     for row in rounded.sort_values("year").tail(1).itertuples():
+        label = f"overseas sales of content, {row.year}, as rounded by {row.release}"
         key = f"content.total.level.rounded.{row.year}"
         q.observe(
-            key, row.level_jpy_100m, units.JPY_100M, f"overseas sales of content, {row.year}, as rounded by {row.release}",
-            row.raw_cell, "medium", ("rounded",), row.release,
+            key, row.level_jpy_100m, units.JPY_100M, label, row.raw_cell, "medium", ("rounded",), row.release
         )  # fmt: skip
-        for name in CONTENT_TARGETS:
-            base = f"target.{name}"
-            goal = next(key for key in q if key.startswith(f"{base}.level."))
-            span = int(goal.rsplit(".", 1)[1]) - row.year
-            _ask(q, base, f"rounded_{row.year}", goal, key, span, f"the rounded baseline of {row.year}")
+    for name, target_id in CONTENT_TARGETS.items():
+        row = targets.set_index("target_id").loc[target_id]
+        year, base_year = int(row["target_year"]), int(row["baseline_year"])
+        base = f"target.{name}"
+        goal, own = f"{base}.level.{year}", f"{base}.baseline.{base_year}"
+        label = f"target: {row['subject']}, {year}"
+        q.observe(goal, row["high_jpy_trn"], units.JPY_TRN, label, f"{row['raw_row']}#value_high")
+        label = f"baseline named with the target of {row['issuer']}, {base_year}"
+        q.observe(own, row["baseline_jpy_trn"], units.JPY_TRN, label, f"{row['raw_row']}#baseline_value")
+        _ask(q, base, "own", goal, own, year - base_year, f"its own baseline of {base_year}")
+        for key in totals:
+            start = int(key.rsplit(".", 1)[1])
+            _ask(q, base, str(start), goal, key, year - start, f"the total of {start}")
+        for key in [key for key in q if key.startswith("content.total.level.rounded.")]:
+            start = int(key.rsplit(".", 1)[1])
+            _ask(q, base, f"rounded_{start}", goal, key, year - start, f"the rounded total of {start}")
             # The article gives the rounded value of a year to the year after: one year less to grow.
-            moved = f"rounded_{row.year}_as_{row.year + 1}"
-            _ask(q, base, moved, goal, key, span - 1, f"the rounded value of {row.year}, taken for {row.year + 1}")
+            words = f"the rounded total of {start}, taken for {start + 1}"
+            _ask(q, base, f"rounded_{start}_as_{start + 1}", goal, key, year - start - 1, words)
     return Quantities("", [item for key, item in q.items() if key not in known])
 
 

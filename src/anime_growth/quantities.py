@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ SERIES_WORDS = {
     "studio.overseas": "studios' overseas receipts",
     "studio.domestic": "studios' domestic receipts",
     "studio.total": "studios' receipts",
+}
+
+MODEL_WORDS = {
+    "naive": "naive (no growth)",
+    "drift": "drift (average growth)",
+    "loglinear": "log-linear trend",
+    "damped_trend": "damped trend",
 }
 
 
@@ -49,6 +57,7 @@ class Quantity:
 
     @property
     def period(self) -> str:
+        """The last part of the key: a year, a date or a span."""
         return self.key.rsplit(".", 1)[1]
 
     @property
@@ -60,7 +69,9 @@ class Quantity:
 
     @property
     def text(self) -> str:
-        """The value with its unit in words."""
+        """The value with its unit in words; oku-yen as the trillions or billions a reader expects."""
+        if self.unit == units.JPY_100M.name:
+            return self.in_unit(units.readable(self.value, units.JPY_100M)).text
         return units.UNITS[self.unit].text.format(self.number)
 
     def in_unit(self, unit: Unit, digits: int | None = None) -> "Quantity":
@@ -159,6 +170,7 @@ class Quantities(Mapping[str, Quantity]):
         )  # fmt: skip
 
     def values_by_key(self) -> dict[str, float]:
+        """Plain values, for expressions."""
         return {key: item.value for key, item in self._items.items()}
 
     def of_step(self, step: str) -> "Quantities":
@@ -323,9 +335,7 @@ def describe_market(market: pd.DataFrame, breaks: pd.DataFrame) -> Quantities:
     marked = breaks[breaks["marks_growth"].astype(bool)]
     for series in years:
         name = f"market.{series}"
-        notes = {
-            int(row.year): str(row.note_id) for row in marked[marked["series"] == name].itertuples()
-        }
+        notes = {int(row.year): str(row.note_id) for row in marked[marked["series"] == name].itertuples()}
         _growth(q, name, years[series], notes)
     both = sorted(set(years.get("overseas", [])) & set(years.get("domestic", [])) & set(years.get("total", [])))
     _composition(q, both)
@@ -444,7 +454,7 @@ def _composition(q: Quantities, years: list[int]) -> None:
 def _lead_changes(q: Quantities, years: list[int]) -> None:
     """Years in which overseas passed domestic or fell behind again; 1 took the lead, -1 lost it."""
     leads = {year: q[f"market.overseas.lead.{year}"].value > 0 for year in years}
-    for before, year in zip(years, years[1:], strict=False):
+    for before, year in pairwise(years):
         if year == before + 1 and leads[year] != leads[before]:
             inputs = [f"market.overseas.lead.{year}", f"market.overseas.lead.{before}"]
             label = f"overseas {'took' if leads[year] else 'lost'} the lead over domestic in {year} (1 took, -1 lost)"
@@ -544,7 +554,7 @@ def _studio_growth(q: Quantities, editions: pd.DataFrame) -> None:
         name = f"studio.{series}"
         for year in sorted(set(rows["year"])):
             best: tuple[int, pd.Series, pd.Series] | None = None
-            for label, same in rows.groupby("edition_label"):
+            for _, same in rows.groupby("edition_label"):
                 by_year = same.set_index("year")
                 if year in by_year.index and year - 1 in by_year.index:
                     now, before = by_year.loc[year], by_year.loc[year - 1]
@@ -587,7 +597,7 @@ def describe_gap(market: Quantities, studio: Quantities) -> Quantities:
             broad = f"market.{series}.level.{year}"
             if broad in market:
                 label = f"broad {series} market over studios' {series} receipts, {year}"
-                both.compute(f"market.{series}.over_studio.{year}", ratio, [broad, key], units.RATIO, label)
+                both.compute(f"market.{series}.over_studio.{year}", ratio, [broad, key], units.RATIO, label, digits=1)
                 out._add(both[f"market.{series}.over_studio.{year}"])
     return out
 
@@ -652,7 +662,9 @@ def describe_rates(rates: pd.DataFrame, spot: pd.DataFrame) -> Quantities:
         label = f"yen per US dollar, {row.year}, {row.method.replace('_', ' ')}"
         q.observe(f"fx.usdjpy.level.{row.method}.{row.year}", row.usdjpy, units.RATE, label, row.raw_cell)
     for row in spot.itertuples():
-        q.observe(f"fx.usdjpy.spot.{row.date}", row.usdjpy, units.RATE, f"yen per US dollar on {row.date}", row.raw_cell)
+        q.observe(
+            f"fx.usdjpy.spot.{row.date}", row.usdjpy, units.RATE, f"yen per US dollar on {row.date}", row.raw_cell
+        )
     return q
 
 

@@ -34,6 +34,7 @@ class FieldSpec(BaseModel):
 
     @property
     def units(self) -> set[str]:
+        """The unit labels that the column may hold."""
         return set() if self.unit is None else {self.unit} if isinstance(self.unit, str) else set(self.unit)
 
 
@@ -79,6 +80,7 @@ class RawFile:
 
     @property
     def path(self) -> Path:
+        """Where the file lies."""
         return self.folder / self.resource.path
 
     @property
@@ -195,9 +197,7 @@ class RawFile:
         row = frame[bad.to_numpy()].iloc[0]
         names = [name for name in field.split(", ") if name in frame.columns]
         content = ", ".join(str(row[name]) for name in names)
-        raise InputError(
-            f"{paths.shown(self.path)}, row {row['raw_line']}, field {field}", f"{content!r} {what}", do
-        )
+        raise InputError(f"{paths.shown(self.path)}, row {row['raw_line']}, field {field}", f"{content!r} {what}", do)
 
 
 def raw_files() -> list[RawFile]:

@@ -22,15 +22,9 @@ from statsmodels.tools.numdiff import approx_fprime
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from anime_growth import units
-from anime_growth.quantities import SERIES_WORDS, Quantities
+from anime_growth.quantities import MODEL_WORDS, SERIES_WORDS, Quantities
 
 MIN_YEARS = 8
-MODEL_WORDS = {
-    "naive": "naive (no growth)",
-    "drift": "drift (average growth)",
-    "loglinear": "log-linear trend",
-    "damped_trend": "damped trend",
-}
 
 
 class CannotFit(Exception):
@@ -62,13 +56,16 @@ class Fit:
 
     @property
     def years(self) -> list[int]:
+        """The years of the sample."""
         return [int(year) for year in self.levels.index]
 
     def quantiles(self, last_year: int, probabilities: list[float]) -> pd.DataFrame:
         """Forecast levels, one row a year up to `last_year`, one column a probability."""
         years = np.arange(self.years[-1] + 1, last_year + 1)
         location, spread = self.forecast(years - self.years[-1])
-        scores = stats.t.ppf(probabilities, self.degrees) if math.isfinite(self.degrees) else stats.norm.ppf(probabilities)
+        scores = (
+            stats.t.ppf(probabilities, self.degrees) if math.isfinite(self.degrees) else stats.norm.ppf(probabilities)
+        )
         values = np.exp(location[:, None] + spread[:, None] * scores[None, :])
         return pd.DataFrame(values, index=pd.Index(years, name="year"), columns=probabilities)
 
@@ -290,9 +287,7 @@ def trend_quantities(fits: dict[str, Fit], known: Quantities, series: str = "ove
         method = f"anime_growth.trends.{model}"
         base, said = f"trend.{series}.{model}", f"{MODEL_WORDS[model]}, {words} {first}-{last}"
 
-        def add(
-            measure: str, value: float | None, unit: units.Unit, label: str, digits: int | None = None
-        ) -> None:
+        def add(measure: str, value: float | None, unit: units.Unit, label: str, digits: int | None = None) -> None:
             if value is not None:
                 q.record(f"{base}.{measure}", value, unit, f"{label}: {said}", method, inputs, digits)  # noqa: B023
 

@@ -117,6 +117,15 @@ def jpy_100m(usd_bn: Any, usdjpy: Any) -> Any:
     return usd_bn * usdjpy * (USD_BN.size / JPY_100M.size)
 
 
+def readable(value: float, unit: Unit) -> Unit:
+    """The unit of money in which a yen value reads best: trillions from one trillion on, else billions.
+
+    >>> readable(21702, JPY_100M).name
+    'trn JPY'
+    """
+    return JPY_TRN if abs(convert(value, unit, JPY_TRN)) >= 1 else JPY_BN
+
+
 def number_text(value: float, digits: int) -> str:
     """A number as printed: thousands separated, a true minus sign.
 

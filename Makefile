@@ -1,0 +1,31 @@
+# Thin aliases; `make help` lists them. The first target of the day makes the environment.
+.DEFAULT_GOAL := help
+.PHONY: help run test lab lock clean
+
+BIN := .venv/bin
+READY := .venv/ready
+
+help: ## list what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/'
+
+run: $(READY) ## run the study and print where the report is
+	@$(BIN)/anime-growth run
+
+test: $(READY) ## check code, figures, notebooks and whole runs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+lock: $(READY) ## renew uv.lock and environment.yml after a change of pyproject.toml
+	$(BIN)/uv lock --python $(BIN)/python
+	$(BIN)/python .ci/environment.py > environment.yml
+
+clean: ## remove the environment and all runs
+	rm -rf .venv data/processed/runs
+
+$(READY): pyproject.toml uv.lock
+	@sh .ci/environment

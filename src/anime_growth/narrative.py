@@ -1,0 +1,261 @@
+"""The narrative: Jinja templates over quantities, with no number typed in them.
+
+A template asks for numbers by key and for words by rule: `record`, `rose`, `faster` and the like
+come out of functions here that look at the run's own quantities, so that the text stays true when
+the figures change. A missing quantity is a passage left out, never a guess.
+"""
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from anime_growth.claims import CAVEAT, CONTRADICTED, VERDICTS
+from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, contiguous
+
+TEMPLATES = Path(__file__).parent / "templates"
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+CARDINALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+# Residuals that would be this unlikely without autocorrelation are called correlated.
+SIGNIFICANT = 0.05
+# "Within one per cent of its middle value", as the template says.
+STEADY = 0.01
+# The part of years that must be near it before the text calls the ratio steady.
+STEADY_PART = 2 / 3
+TARGET = "content_2033"
+# With no more years than this a rank among them says nothing.
+SHORT_RUN = 3
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Templates of this package; an undefined name is an error, not an empty string."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+    )
+
+
+@dataclass(frozen=True)
+class Teller:
+    """What a template may ask: numbers, words that depend on numbers, and whether something is known."""
+
+    q: Quantities
+    as_html: bool = False
+
+    # --- numbers ---
+    def has(self, *parts: object) -> bool:
+        """Whether this run knows the quantity."""
+        return _key(parts) in self.q
+
+    def value(self, *parts: object) -> float:
+        """The plain value, for a condition."""
+        return self.q[_key(parts)].value
+
+    def _show(self, item: Quantity, text: str) -> str:
+        if not self.as_html:
+            return text
+        edition = f"edition {item.edition}" if item.edition else "no edition"
+        title = f"{item.label} · {item.key} · {item.method} · {edition} · {item.confidence} confidence"
+        return f'<span class="n" tabindex="0" data-key="{item.key}" title="{html.escape(title)}">{text}</span>'
+
+    def n(self, *parts: object) -> str:
+        """A quantity with its unit in words."""
+        item = self.q[_key(parts)]
+        return self._show(item, item.text)
+
+    def size(self, *parts: object) -> str:
+        """A quantity without its sign, for sentences whose verb carries the direction."""
+        item = self.q[_key(parts)]
+        text = item.text.replace("−", "")
+        return self._show(item, text)
+
+    def number(self, *parts: object) -> str:
+        """The bare number, without its unit."""
+        item = self.q[_key(parts)]
+        return self._show(item, item.number)
+
+    # --- words that follow from numbers ---
+    def moved(self, *parts: object) -> str:
+        """`rose`, `fell` or `stood still`, from the sign."""
+        value = self.value(*parts)
+        return "rose" if value > 0 else "fell" if value < 0 else "stood still"
+
+    def ranked(self, words: str, *parts: object) -> str:
+        """`the fastest`, `the second-fastest` and so on, from a rank."""
+        rank = round(self.value(*parts))
+        return f"the {words}" if rank == 1 else f"the {ordinal(rank)}-{words}"
+
+    def record(self, *parts: object) -> str:
+        """`, a record,` where the rank is the first."""
+        return ", a record," if round(self.value(*parts)) == 1 else ""
+
+    def is_majority(self, *parts: object) -> bool:
+        """Whether a share is more than half."""
+        return self.value(*parts) > 50
+
+    def excludes_zero(self, low: str, high: str) -> bool:
+        """Whether an interval lies on one side of zero."""
+        return self.q[low].value > 0 or self.q[high].value < 0
+
+
+def _key(parts: tuple[object, ...]) -> str:
+    return ".".join(str(part) for part in parts)
+
+
+def ordinal(rank: int) -> str:
+    """A rank in words.
+
+    >>> ordinal(4), ordinal(22), ordinal(11)
+    ('fourth', '22nd', '11th')
+    """
+    if 1 <= rank <= len(ORDINALS):
+        return ORDINALS[rank - 1]
+    suffix = "th" if 10 <= rank % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
+    return f"{rank}{suffix}"
+
+
+def cardinal(count: int) -> str:
+    """A small count in words, a larger one in digits.
+
+    >>> cardinal(1), cardinal(47)
+    ('one', '47')
+    """
+    return CARDINALS[count] if 0 <= count < len(CARDINALS) else str(count)
+
+
+def listed(items: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def tell(context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
+    """The narrative in Markdown; with `as_html` every number carries its key and source on hover."""
+    text = _render("narrative.en.md.j2", context, q, as_html)
+    text = re.sub(r"\n*(<!-- figure: \w+ -->)\n*", r"\n\n\1\n\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def finding(context: Mapping[str, Any], q: Quantities) -> str:
+    """The finding in one paragraph, as the README shows it first."""
+    return " ".join(_render("finding.en.md.j2", context, q).split()) + "\n"
+
+
+def _render(template: str, context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
+    words = {"ordinal": ordinal, "cardinal": cardinal, "listed": listed}
+    return environment().get_template(template).render(t=Teller(q, as_html), **words, **context)
+
+
+def words_in(markdown: str) -> int:
+    """Words of running text: headings, pictures and marks do not count."""
+    lines = [line for line in markdown.splitlines() if not line.startswith(("#", "!", "<!--"))]
+    return len(re.findall(r"\b[\w’'.,%-]+\b", " ".join(lines)))
+
+
+def context(
+    tables: Mapping[str, pd.DataFrame],
+    trends: pd.DataFrame,
+    projections: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    q: Quantities,
+) -> dict[str, Any]:
+    """What the templates need beside numbers: years, spans, models and verdicts found in the run."""
+    market, checks, breaks = tables["market"], tables["checks"], tables["breaks"]
+    years = {series: sorted(int(year) for year in rows["year"]) for series, rows in market.groupby("series")}
+    run = _last_run(years["overseas"])
+    fitted = [model for model in MODEL_WORDS if f"trend.overseas.{model}.growth" in q]
+    refused = trends[trends["remark"].str.startswith("not fitted")]
+    span = f"{run[0]}-{run[-1]}"
+    trough = f"market.overseas.trough.{span}"
+    rounded = f"target.{TARGET}.required_growth.from_rounded_"
+    changes = [key for key in q if key.startswith("market.overseas.lead_change.")]
+    return {
+        "edition": int(market["edition"].iloc[0]),
+        "first": run[0],
+        "latest": run[-1],
+        "before": run[-1] - 1,
+        "span": span,
+        "low_span": f"{round(q[trough].value)}-{run[-1]}" if trough in q else span,
+        "recent_span": f"{run[-1] - 2}-{run[-1]}",
+        "trough": round(q[trough].value) if trough in q else run[0],
+        "year_count": len(run),
+        "has_long_run": len(run) > SHORT_RUN,
+        "horizon": int(projections["year"].max()) if len(projections) else 0,
+        "models": fitted,
+        "model_words": MODEL_WORDS,
+        "refusal": str(refused["remark"].iloc[0]).removeprefix("not fitted: ") if len(refused) else "",
+        "correlated": _correlated(fitted, q),
+        "took_lead": [key.rsplit(".", 1)[1] for key in changes if q[key].value > 0],
+        "lost_lead": [key.rsplit(".", 1)[1] for key in changes if q[key].value < 0],
+        "verdicts": verdicts,
+        "counts": {name: int((verdicts["verdict"] == name).sum()) for name in VERDICTS},
+        "ranked_with_caveat": verdicts.query("verdict == @CAVEAT and kind == 'ranking'").to_dict("records"),
+        "contradicted": verdicts[verdicts["verdict"] == CONTRADICTED].to_dict("records"),
+        "comparisons": int(checks["comparisons"].sum()),
+        "exceptions": int(checks["declared_exceptions"].sum()),
+        "medium_years": _span_words(market.query("series == 'overseas' and confidence == 'medium'")["year"]),
+        "break_count": int(breaks.loc[breaks["marks_growth"], "year"].nunique()),
+        **_dollar_caveats(verdicts, q),
+        **_ratio_years(q),
+        "content_years": sorted(key.rsplit(".", 1)[1] for key in q if re.match(r"content\.total\.level\.\d{4}$", key)),
+        "target": TARGET,
+        "goal_year": next((key.rsplit(".", 1)[1] for key in q if key.startswith(f"target.{TARGET}.level.")), ""),
+        "low": "p10",
+        "middle": "p50",
+        "high": "p90",
+        "lower": "growth_lo95",
+        "upper": "growth_hi95",
+        "interval": "95 %",
+        "rounded_baseline": next((key for key in q if key.startswith(rounded) and "_as_" in key), ""),
+    }  # fmt: skip
+
+
+def _last_run(years: list[int]) -> list[int]:
+    return contiguous(years)[-1]
+
+
+def _correlated(models: list[str], q: Quantities) -> list[str]:
+    """Models whose residuals are autocorrelated by the Ljung-Box test."""
+    return [MODEL_WORDS[model] for model in models if q[f"trend.overseas.{model}.ljung_box_p"].value < SIGNIFICANT]
+
+
+def _span_words(years: pd.Series) -> str:
+    runs = contiguous(int(year) for year in years)
+    return listed([str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs])
+
+
+def _ratio_years(q: Quantities) -> dict[str, Any]:
+    """Years in which the broad overseas market over studios' receipts is near its median, of how many."""
+    ratios = pd.Series([item.value for key, item in q.items() if key.startswith("market.overseas.over_studio.")])
+    steady = ((ratios / ratios.median() - 1).abs() <= STEADY).sum() if len(ratios) else 0
+    return {
+        "steady_years": int(steady),
+        "ratio_years": len(ratios),
+        "ratio_is_steady": bool(len(ratios)) and steady / len(ratios) > STEADY_PART,
+    }
+
+
+def _dollar_caveats(verdicts: pd.DataFrame, q: Quantities) -> dict[str, Any]:
+    """Dollar claims that hold only at another rate: how many, of which day, and too low or high."""
+    rows = verdicts[(verdicts["verdict"] == CAVEAT) & verdicts["evidence"].str.contains("fx.usdjpy.spot.", regex=False)]
+    off = rows[rows["caveat"].str.startswith("Only at about")]
+    if off.empty:
+        return {"dollar_caveats": 0, "rate_day": "", "rates_low": False}
+    keys = off["evidence"].iloc[0].split("; ")
+    spot = next(key for key in keys if key.startswith("fx.usdjpy.spot."))
+    average = next(key for key in keys if key.startswith("fx.usdjpy.level."))
+    day = pd.Timestamp(q[spot].period)
+    return {
+        "dollar_caveats": len(off),
+        "rate_day": f"{day.day} {day:%B %Y}",
+        "rates_low": q[spot].value > q[average].value,
+    }

@@ -1,0 +1,144 @@
+"""Shared by all tests: the real tables and quantities, made once, and copies of the raw data to spoil."""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from anime_growth import clean, paths, projections, quantities, trends
+from anime_growth.quantities import Quantities
+
+
+@pytest.fixture(scope="session")
+def tables() -> dict[str, pd.DataFrame]:
+    """The real clean tables. Shared by every test: copy a table before changing it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(paths.HOME_VARIABLE, raising=False)
+        return clean.clean_all()
+
+
+@pytest.fixture(scope="session")
+def market(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The broad market in the 2025 edition."""
+    return clean.market(tables, 2025)
+
+
+@pytest.fixture(scope="session")
+def levels(market: pd.DataFrame) -> pd.Series:
+    """The overseas series of the 2025 edition that the models see: 2002 to 2024, JPY 100m."""
+    return trends.sample(market, 2002)
+
+
+@pytest.fixture(scope="session")
+def fits(levels: pd.Series) -> dict[str, trends.Fit]:
+    """Every model fitted to the real series."""
+    fitted, refused = trends.fit_all(levels)
+    assert not refused
+    return fitted
+
+
+@pytest.fixture(scope="session")
+def every_quantity(tables: dict[str, pd.DataFrame], market: pd.DataFrame, fits: dict[str, trends.Fit]) -> Quantities:
+    """All quantities of all steps on the real data, 2025 edition, horizon 2033."""
+    broad = quantities.describe_market(market, tables["breaks"])
+    studio = quantities.describe_studio(tables["studio_editions"])
+    described = broad.joined(
+        studio,
+        quantities.describe_gap(broad, studio),
+        quantities.describe_categories(tables["categories"]),
+        quantities.describe_content(tables["content_exports"], broad),
+        quantities.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
+        quantities.describe_market_cap(tables["market_cap"]),
+    )
+    projected = projections.project(fits, 2033)
+    return described.joined(
+        trends.trend_quantities(fits, broad),
+        projections.projection_quantities(projected, fits, broad),
+        projections.target_quantities(tables["targets"], tables["content_exports"], described),
+    )
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the study's raw data that the package takes for the real one; the copy's top folder."""
+    monkeypatch.delenv(paths.HOME_VARIABLE, raising=False)
+    shutil.copytree(paths.raw(), tmp_path / "data" / "raw")
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Changes to the copy of data/raw; `rehash` keeps the package's sha256 and size in step.
+
+    Without `rehash` the loader stops at the hash, with it the checks of rows are reached.
+    """
+
+    study: Path
+
+    def __call__(self, table_file: str, change: Callable[[bytes], bytes], rehash: bool = True) -> None:
+        """Replace the content of a raw CSV by `change(content)`."""
+        path = self.path(table_file)
+        content = change(path.read_bytes())
+        path.write_bytes(content)
+        if rehash:
+            described = {"bytes": len(content), "hash": "sha256:" + hashlib.sha256(content).hexdigest()}
+            self.package(table_file, lambda package: self.resource(package, table_file).update(described))
+
+    def row(self, table_file: str, row: dict[str, str], change: dict[str, str] | str) -> int:
+        """Change cells of the one row that `row` describes, or "delete" it, or "repeat" it at the end.
+
+        Returns the line an error message should name (the header is line 1): the changed or the
+        repeated row, or the row before the deleted one.
+        """
+        header, *rows = csv.reader(io.StringIO(self.path(table_file).read_text(encoding="utf-8")))
+        wanted = {header.index(column): text for column, text in row.items()}
+        found = [at for at, cells in enumerate(rows) if all(cells[i] == text for i, text in wanted.items())]
+        assert len(found) == 1, f"{row} describes {len(found)} rows of {table_file}"
+        line = found[0] + 2
+        if change == "delete":
+            del rows[found[0]]
+            line -= 1
+        elif change == "repeat":
+            rows.append(list(rows[found[0]]))
+            line = len(rows) + 1
+        else:
+            assert isinstance(change, dict)
+            for column, text in change.items():
+                rows[found[0]][header.index(column)] = text
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows([header, *rows])
+        self(table_file, lambda _: out.getvalue().encode())
+        return line
+
+    def package(self, table_file: str, change: Callable[[dict[str, Any]], object]) -> Path:
+        """Change the parsed datapackage.json next to a raw CSV in place."""
+        path = self.path(table_file).parent / "datapackage.json"
+        package = json.loads(path.read_text(encoding="utf-8"))
+        change(package)
+        path.write_text(json.dumps(package), encoding="utf-8")
+        return path
+
+    def path(self, table_file: str) -> Path:
+        """Where the copy keeps a raw CSV."""
+        (path,) = (self.study / "data" / "raw").glob(f"**/{table_file}")
+        return path
+
+    @staticmethod
+    def resource(package: dict[str, Any], table_file: str) -> dict[str, Any]:
+        """What a parsed package says about one file."""
+        return next(item for item in package["resources"] if item["path"] == table_file)
+
+
+@pytest.fixture
+def edit(study: Path) -> Edit:
+    """Change a raw CSV of the copy: `edit(file, bytes -> bytes)`, `edit.row`, `edit.package`."""
+    return Edit(study)

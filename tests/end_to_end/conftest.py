@@ -1,0 +1,46 @@
+"""Whole runs, as their users start them: the commands come out of the README."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from anime_growth import paths
+
+TOP = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+def blocks(document: str) -> list[str]:
+    """The shell blocks of a document of the repository."""
+    text = (TOP / document).read_text(encoding="utf-8")
+    return [
+        re.sub(r"^ {3}", "", block, flags=re.MULTILINE) for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    ]
+
+
+def shell(command: str, cwd: Path = TOP, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell command as a user would, `.venv/bin` standing for the tests' own environment."""
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("ANIME_GROWTH_")}
+    return subprocess.run(
+        ["bash", "-euc", command.replace(".venv/bin", str(BIN))],
+        cwd=cwd,
+        env={**settings, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def copy_of_study(tmp_path):
+    """A copy of what a run reads, so that a test may spoil it; its top folder."""
+    import shutil
+
+    for name in ("data/raw", "notebooks"):
+        shutil.copytree(paths.home() / name, tmp_path / name)
+    shutil.copyfile(paths.home() / "README.md", tmp_path / "README.md")
+    return tmp_path

@@ -1,0 +1,187 @@
+"""Whole runs with real kernels: by plain papermill, by the command line, and when something is wrong."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from anime_growth import paths, pipeline
+from anime_growth.quantities import Quantities
+from tests.end_to_end.conftest import blocks, shell
+
+# statsmodels' last digits differ between processors; nothing that is printed does.
+RELATIVE = 1e-6
+
+
+@pytest.fixture(scope="module")
+def papermill_run(tmp_path_factory):
+    """The chain as the README's papermill loop runs it, started from the top folder."""
+    loop = next(block for block in blocks("README.md") if "papermill" in block)
+    folder = tmp_path_factory.mktemp("papermill")
+    done = shell(loop.replace("$(mktemp -d)", str(folder)))
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
+
+
+def test_plain_papermill_gives_the_published_quantities(papermill_run):
+    ours, published = (Quantities.read(f / "quantities.json") for f in (papermill_run, paths.published()))
+    assert list(ours) == list(published)
+    for key, item in ours.items():
+        assert math.isclose(item.value, published[key].value, rel_tol=RELATIVE), key
+        assert item.inputs == published[key].inputs, key
+
+
+@pytest.mark.parametrize("kind", ["tables", "figures"])
+def test_plain_papermill_gives_the_published_tables_and_drawn_data(papermill_run, kind):
+    names = sorted(path.name for path in (paths.published() / kind).glob("*.csv"))
+    assert names == sorted(path.name for path in (papermill_run / kind).glob("*.csv"))
+    for name in names:
+        ours, published = (pd.read_csv(folder / kind / name) for folder in (papermill_run, paths.published()))
+        pd.testing.assert_frame_equal(ours, published, rtol=RELATIVE, obj=name)
+
+
+def test_plain_papermill_gives_the_published_verdicts_and_narrative(papermill_run):
+    for name in ("verdicts.csv", "narrative.md"):
+        assert (papermill_run / name).read_text() == (paths.published() / name).read_text()
+
+
+def test_the_report_is_one_file_that_asks_for_no_other(papermill_run):
+    page = (papermill_run / "report.html").read_text(encoding="utf-8")
+    assert 'src="http' not in page and 'href="http' not in page and "<script src" not in page and "@import" not in page
+    assert page.count("<img ") == sum(len(step.figures) for step in pipeline.STEPS.values())
+    assert 'alt=""' not in page
+    assert page.count('class="badge') == 47
+
+
+# --- the command line ---------------------------------------------------------------------------------
+def test_the_command_of_the_readme_runs_with_its_parameters_and_says_where_the_report_is(copy_of_study):
+    command = next(block for block in blocks("README.md") if "anime-growth run" in block)
+    raw = fingerprint(copy_of_study / "data/raw")
+    done = shell(command, ANIME_GROWTH_HOME=str(copy_of_study))
+    assert done.returncode == 0, done.stderr
+    report = copy_of_study / done.stdout.strip().removeprefix("Report: ")
+    assert report.is_file()
+    run = report.parent
+    assert (run.parent / "latest").resolve() == run
+    q = Quantities.read(run / "quantities.json")
+    assert q["trend.overseas.drift.years"].value == 13
+    assert "projection.overseas.drift.p50.2035" in q
+    record = json.loads((run / "run.json").read_text())
+    assert record["parameters"] == {"edition": "latest", "start_year": 2012, "horizon_year": 2035}
+    assert sorted(record["seconds"]) == list(pipeline.STEPS)
+    assert {path.stem for path in (run / "notebooks").iterdir()} == set(pipeline.STEPS)
+    assert fingerprint(copy_of_study / "data/raw") == raw
+
+
+def test_another_edition_runs_to_its_end_and_tells_only_what_it_knows(copy_of_study):
+    done = shell(".venv/bin/anime-growth run -p edition=2024", ANIME_GROWTH_HOME=str(copy_of_study))
+    assert done.returncode == 0, done.stderr
+    text = (copy_of_study / "data/processed/runs/latest/narrative.md").read_text()
+    assert "No trend is fitted here" in text
+    refused = shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study))
+    assert refused.returncode == 2
+    assert "other than default parameters" in refused.stderr
+    assert not (copy_of_study / "data/processed/published").exists()
+
+
+# --- when something is wrong ------------------------------------------------------------------------
+def fingerprint(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.relative_to(folder).parts[0].startswith("failed-")
+    }
+
+
+def rehash(csv: Path) -> None:
+    """Make the package promise the file as it is now, so that the checks of rows are reached."""
+    package = json.loads((csv.parent / "datapackage.json").read_text())
+    for resource in package["resources"]:
+        if resource["path"] == csv.name:
+            content = csv.read_bytes()
+            resource.update(bytes=len(content), hash="sha256:" + hashlib.sha256(content).hexdigest())
+    (csv.parent / "datapackage.json").write_text(json.dumps(package))
+
+
+def test_a_bad_row_exits_2_with_one_line_and_leaves_every_earlier_output_as_it_was(copy_of_study):
+    runs = copy_of_study / "data/processed/runs"
+    earlier = runs / "20260101T000000Z"
+    earlier.mkdir(parents=True)
+    (earlier / "report.html").write_text("an earlier report")
+    (runs / "latest").symlink_to(earlier.name)
+    before = fingerprint(runs)
+    csv = copy_of_study / "data/raw/aja/2025/aja_production.csv"
+    csv.write_text(csv.read_text().replace("2024,narrow_total,2025,4662,", "2024,narrow_total,2025,5662,"))
+    rehash(csv)
+    done = shell(".venv/bin/anime-growth run", ANIME_GROWTH_HOME=str(copy_of_study))
+    assert done.returncode == 2
+    message = done.stderr.strip().splitlines()[-1]
+    assert message.startswith("anime-growth: aja/2025/aja_production.csv, row year=2024")
+    assert "must add up" in message and "Compare both with their sources" in message
+    assert fingerprint(runs) == before
+    assert (runs / "latest").resolve() == earlier
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("-p editon=2024", "editon: is unknown. Did you mean edition? Valid: edition, start_year, horizon_year"),
+        ("-p edition=1999", "1999 is not an edition .* Choose one of 2022, 2023, 2024, 2025"),
+        ("-p start_year=abc", "'abc' .str. is not a whole number"),
+        ("-p horizon_year=2999", "2999 .int. is not a whole number from 2025 to 2060"),
+        ("-p edition", "is not written name=value"),
+    ],
+)
+def test_parameters_are_refused_before_anything_starts(copy_of_study, argument, words):
+    import re
+
+    done = shell(f".venv/bin/anime-growth run {argument}", ANIME_GROWTH_HOME=str(copy_of_study))
+    assert done.returncode == 2
+    assert re.search(words, done.stderr.strip().splitlines()[-1])
+    assert "running" not in done.stderr
+    assert not list((copy_of_study / "data/processed").rglob("*.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("-r edition 2025", "'2025' (str) is not a year such as 2025, or latest"),
+        ("-p edition 1999", "1999 is not an edition"),
+        ("-p editon 2024", "parameter editon: is unknown"),
+    ],
+)
+def test_under_plain_papermill_the_notebooks_own_first_cells_refuse(tmp_path, arguments, words):
+    notebook = paths.notebooks() / "01_clean_figures.ipynb"
+    command = f".venv/bin/papermill {notebook} out.ipynb {arguments}"
+    done = shell(command, cwd=tmp_path, ANIME_GROWTH_RUN=str(tmp_path / "run"))
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert not list((tmp_path / "run").rglob("*.csv"))
+
+
+def test_a_notebook_that_leaves_early_without_an_error_fails_the_run(copy_of_study):
+    path = copy_of_study / "notebooks" / "01_clean_figures.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(-1, nbformat.v4.new_code_cell("import sys\n\nsys.exit(0)"))
+    nbformat.write(notebook, path)
+    done = shell(".venv/bin/anime-growth run", ANIME_GROWTH_HOME=str(copy_of_study))
+    assert done.returncode == 1
+    runs = copy_of_study / "data/processed/runs"
+    assert not (runs / "latest").exists()
+    kept = next(runs.glob("failed-*")) / "notebooks" / "01_clean_figures.ipynb"
+    assert kept.is_file()
+    assert str(kept.relative_to(copy_of_study)) in done.stderr.strip().splitlines()[-1]
+
+
+def test_a_cell_that_fails_is_named_with_its_notebook_and_where_to_read_on(copy_of_study):
+    path = copy_of_study / "notebooks" / "01_clean_figures.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(3, nbformat.v4.new_code_cell("1 / 0"))
+    nbformat.write(notebook, path)
+    done = shell(".venv/bin/anime-growth run", ANIME_GROWTH_HOME=str(copy_of_study))
+    assert done.returncode == 1
+    assert "01_clean_figures, cell 4: ZeroDivisionError: division by zero. Read data/processed" in done.stderr

@@ -1,0 +1,115 @@
+"""The narrative holds no typed number, and its words follow the figures of the run."""
+
+import re
+
+import pytest
+
+from anime_growth import checks, claims, clean, narrative, pipeline, projections, quantities, trends
+
+# Inside a tag a template may count (first, last, one more), nothing else; outside it types no digit.
+COUNTING = {"0", "1"}
+
+
+@pytest.mark.parametrize("template", sorted(narrative.TEMPLATES.glob("*.md.j2")), ids=lambda path: path.name)
+def test_no_template_of_the_narrative_types_a_number(template):
+    text = template.read_text(encoding="utf-8")
+    tags = re.findall(r"\{[{%].*?[%}]\}", text)
+    assert not re.findall(r"\d", re.sub(r"\{[{%].*?[%}]\}", "", text))
+    assert {digits for tag in tags for digits in re.findall(r"\d+", tag)} <= COUNTING
+
+
+def story(tables, market, horizon=2033, start=2002):
+    """Tell the narrative of any market table, through the same functions as the notebooks."""
+    tables = {**tables, "market": market, "checks": checks.run(tables)}
+    q = quantities.describe_market(market, tables["breaks"])
+    studio = quantities.describe_studio(tables["studio_editions"])
+    q = q.joined(studio, quantities.describe_gap(q, studio), quantities.describe_content(tables["content_exports"], q))
+    q = q.joined(quantities.describe_market_cap(tables["market_cap"]))
+    q = q.joined(quantities.describe_rates(tables["exchange_rates"], tables["spot_rates"]))
+    fits, refused = trends.fit_all(trends.sample(market, start))
+    table = trends.trend_table(fits, refused)
+    projected = projections.project(fits, horizon)
+    asked = projections.target_quantities(tables["targets"], tables["content_exports"], q)
+    made = projections.projection_quantities(projected, fits, q)
+    q = q.joined(trends.trend_quantities(fits, q), made, asked)
+    verdicts, implied = claims.judge(q, quantities.raw_rows(tables))
+    q = q.joined(implied)
+    return narrative.tell(narrative.context(tables, table, projected, verdicts, q), q)
+
+
+def altered(market, year, **changes):
+    """The market with levels of one year multiplied by `changes`, totals kept consistent."""
+    market = market.copy()
+    for series, factor in changes.items():
+        rows = (market["year"] == year) & (market["series"] == series)
+        columns = ["level_jpy_100m", "level_usd_bn", "level_real_jpy_100m"]
+        market.loc[rows, columns] = market.loc[rows, columns] * factor
+    for column in ("level_jpy_100m", "level_usd_bn", "level_real_jpy_100m"):
+        wide = market.pivot(index="year", columns="series", values=column)
+        total = market["year"].map(wide["overseas"] + wide["domestic"])
+        market[column] = market[column].where(market["series"] != "total", total)
+    return market
+
+
+def test_the_narrative_of_the_default_run_has_700_to_1200_words(tables):
+    text = story(tables, clean.market(tables, 2025))
+    assert 700 <= narrative.words_in(text) <= 1200
+
+
+def test_the_narrative_says_what_the_figures_say(tables):
+    text = story(tables, clean.market(tables, 2025))
+    assert "JPY 2.17 trillion**, a record," in text
+    assert "rose by **26.0 %** in a year; measured in dollars, it rose by **16.9 %**" in text
+    assert "the fourth-fastest year of 22; for the whole market it was the second-fastest" in text
+    assert "first passed domestic in 2020, fell behind again in 2021, and took the lead once more in 2023" in text
+    assert "The lead widened from JPY 97.9 billion to JPY 499.7 billion" in text
+
+
+def test_when_overseas_falls_the_words_follow(tables):
+    text = story(tables, altered(clean.market(tables, 2025), 2024, overseas=0.7))
+    text = text.split("## Which claims")[0]
+    assert "a record" not in text
+    assert "Measured in yen it fell by **11.8 %**" in text
+    assert "widened" not in text
+    assert "made up most of the increase" not in text
+
+
+def test_when_domestic_leads_again_the_lead_is_lost(tables):
+    text = story(tables, altered(clean.market(tables, 2025), 2024, overseas=0.5))
+    text = text.split("## Which claims")[0]
+    assert "fell behind again in 2021 and 2024" in text
+    assert "The lead" not in text
+
+
+@pytest.mark.parametrize("edition", [2022, 2023, 2024])
+def test_an_edition_with_two_years_tells_what_it_can_and_why_no_trend_is_fitted(tables, edition):
+    text = story(tables, clean.market(tables, edition))
+    assert f"in the {edition} edition" in text
+    assert "No trend is fitted here, because the series has" in text
+    assert "drift" not in text.lower()
+
+
+def test_in_html_every_number_carries_its_key_and_in_markdown_none(tables):
+    market = clean.market(tables, 2025)
+    q = quantities.describe_market(market, tables["breaks"])
+    shown = narrative.Teller(q, as_html=True).n("market.overseas.growth", 2024)
+    assert 'data-key="market.overseas.growth.2024"' in shown
+    assert ">26.0 %<" in shown
+    assert narrative.Teller(q).n("market.overseas.growth", 2024) == "26.0 %"
+
+
+def test_a_headline_never_rests_on_a_row_of_low_confidence(tables):
+    """Every quantity that the narrative shows, but for the passage that calls itself exploration."""
+    market = clean.market(tables, 2025)
+    q = quantities.describe_market(market, tables["breaks"])
+    assert all(item.confidence != "low" for item in q.values())
+    studio = quantities.describe_studio(tables["studio_editions"])
+    for series in ("total", "overseas", "domestic"):
+        assert studio[f"studio.{series}.level.2024"].confidence == "high"
+
+
+def test_every_figure_that_the_narrative_places_is_promised_by_a_step():
+    promised = {figure for step in pipeline.STEPS.values() for figure in step.figures}
+    for template in narrative.TEMPLATES.glob("narrative.*.j2"):
+        placed = set(re.findall(r"<!-- figure: (\w+) -->", template.read_text(encoding="utf-8")))
+        assert placed and placed <= promised
