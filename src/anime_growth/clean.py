@@ -242,10 +242,13 @@ def _checked(name: str, frame: pd.DataFrame, named: dict[str, str]) -> pd.DataFr
         if index is None or pd.isna(index):
             raise InputError(f"table {name}", str(failure["check"]), "Report this as a fault") from problem
         row, value = frame.loc[index], failure["failure_case"]
-        missing = value is None or value != value
-        what = "is missing" if missing else f"{value!r} {failure['check']}"
+        missing = value is None or value != value or value == ""
+        said = f"{value:,g}" if isinstance(value, float) else repr(value)
+        source = str(row.get("source_id", ""))
         raise InputError(
-            where(row, named.get(column, column)), what, f"Compare the row with source {row['source_id']}"
+            where(row, named.get(column, column)),
+            "is missing" if missing else f"{said} {failure['check']}",
+            f"Compare the row with source {source}" if source else "Fill in its source_id",
         ) from problem
 
 
@@ -267,12 +270,23 @@ def _whole(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     return frame.assign(**{column: frame[column].astype(int) for column in columns})
 
 
+def _flags(frame: pd.DataFrame, column: str) -> pd.Series:
+    """A column of 0 and 1 as false and true; anything else is refused."""
+    other = ~frame[column].isin([0, 1])
+    if other.any():
+        row = frame[other].iloc[0]
+        raise InputError(
+            where(row, column), f"{row[column]} is neither 0 nor 1", "Write 1 for a derived figure, else 0"
+        )
+    return frame[column].astype(bool)
+
+
 def _split_edition(frame: pd.DataFrame, column: str = "edition") -> pd.DataFrame:
     """Edition labels as year of the edition, and whether the label is that year and nothing more."""
-    years = frame[column].str.extract(r"(\d{4})", expand=False)
+    years = frame[column].str.extract(r"(?<!\d)(\d{4})(?!\d)", expand=False)
     if years.isna().any():
         row = frame[years.isna()].iloc[0]
-        raise InputError(where(row, column), f"{row[column]!r} names no edition", "Start it with the edition's year")
+        raise InputError(where(row, column), f"{row[column]!r} names no edition", "Write the year of the edition in it")
     return frame.assign(
         edition_label=frame[column], edition=years.astype(int), is_main_edition=frame[column].str.fullmatch(r"\d{4}")
     )
@@ -282,7 +296,10 @@ def _mapped(frame: pd.DataFrame, column: str, mapping: dict[str, str], home: str
     unknown = ~frame[column].isin(list(mapping))
     if unknown.any():
         row = frame[unknown].iloc[0]
-        raise InputError(where(row, column), f"{row[column]!r} is not a known {column}", f"Map it in {home}")
+        known = "; ".join(mapping)
+        raise InputError(
+            where(row, column), f"{row[column]!r} is not a known {column}", f"Use one of: {known}; or map it in {home}"
+        )
     return frame[column].map(mapping)
 
 
@@ -294,9 +311,9 @@ def _cells(frame: pd.DataFrame, column: str) -> pd.Series:
 def _clean_editions(name: str, raw: pd.DataFrame, prefix: str) -> pd.DataFrame:
     frame = _split_edition(_whole(raw, "year", "is_derived"))
     frame = frame.assign(
-        series=_mapped(frame, "series", {f"{prefix}_{s}": s for s in sorted(SERIES)}, "the file's column series"),
+        series=_mapped(frame, "series", {f"{prefix}_{s}": s for s in sorted(SERIES)}, "src/anime_growth/clean.py"),
         level_jpy_100m=frame["value"],
-        is_derived=frame["is_derived"].astype(bool),
+        is_derived=_flags(frame, "is_derived"),
         raw_cell=_cells(frame, "value"),
     )
     tidy = _checked(name, frame, {"level_jpy_100m": "value"})
@@ -343,7 +360,7 @@ def clean_aja_categories(raw: pd.DataFrame) -> pd.DataFrame:
     frame = frame.assign(
         level_jpy_100m=frame["value"],
         growth_pct=frame["yoy_ratio_pct"] - 100,
-        is_derived=frame["is_derived"].astype(bool),
+        is_derived=_flags(frame, "is_derived"),
         raw_cell=_cells(frame, "value"),
     )
     nothing = frame["level_jpy_100m"].isna() & frame["growth_pct"].isna()
@@ -376,10 +393,10 @@ def clean_content_exports(raw: pd.DataFrame) -> pd.DataFrame:
     """
     frame = _whole(raw, "year", "is_derived")
     frame = frame.assign(
-        scope=_mapped(frame, "concept", SCOPES, "SCOPES in src/anime_growth/clean.py"),
+        scope=_mapped(frame, "concept", SCOPES, "SCOPES of src/anime_growth/clean.py"),
         release=frame["edition_or_release"],
         level_jpy_100m=frame["value"],
-        is_derived=frame["is_derived"].astype(bool),
+        is_derived=_flags(frame, "is_derived"),
         is_rounded=frame["note"].str.contains(r"\brounded\b|\babout [\d.]+ trillion", regex=True),
         raw_cell=_cells(frame, "value"),
     )
@@ -403,7 +420,7 @@ def clean_usdjpy_annual(raw: pd.DataFrame) -> pd.DataFrame:
     """Yen per dollar [year x method]; one method is recommended, the others are kept beside it."""
     frame = _whole(raw, "year")
     frame = frame.assign(
-        method=_mapped(frame, "method", RATE_METHODS, "RATE_METHODS in src/anime_growth/clean.py"),
+        method=_mapped(frame, "method", RATE_METHODS, "RATE_METHODS of src/anime_growth/clean.py"),
         is_partial_year=frame["note"].str.startswith("partial year"),
         raw_cell=_cells(frame, "usdjpy"),
     )
@@ -421,7 +438,7 @@ def clean_japan_cpi_annual(raw: pd.DataFrame) -> pd.DataFrame:
     frame = _whole(raw, "year", "is_derived")
     frame = frame.assign(
         unit=_unit_names(frame),
-        is_derived=frame["is_derived"].astype(bool),
+        is_derived=_flags(frame, "is_derived"),
         raw_cell=_cells(frame, "value"),
     )
     return _checked("consumer_prices", frame, {})
@@ -432,7 +449,7 @@ def clean_market_cap(raw: pd.DataFrame) -> pd.DataFrame:
     frame = _whole(raw, "is_derived")
     frame = frame.assign(
         unit=_unit_names(frame),
-        is_derived=frame["is_derived"].astype(bool),
+        is_derived=_flags(frame, "is_derived"),
         raw_cell=_cells(frame, "value"),
     )
     return _checked("market_cap", frame, {})
@@ -440,7 +457,15 @@ def clean_market_cap(raw: pd.DataFrame) -> pd.DataFrame:
 
 def clean_methodology_notes(raw: pd.DataFrame) -> pd.DataFrame:
     """Notes on method; a note is documented where an issuer or a user of the report states it."""
-    frame = raw.assign(is_documented=raw["status"].str.startswith("documented"), source_id=raw["source_id"])
+    unmapped = raw[~raw["note_id"].isin(list(BREAKS))]
+    if len(unmapped):
+        row = unmapped.iloc[0]
+        raise InputError(
+            where(row, "note_id"),
+            f"note {row['note_id']} has no series and year",
+            "Add it to BREAKS in src/anime_growth/clean.py",
+        )
+    frame = raw.assign(is_documented=raw["status"].str.startswith("documented"))
     return _checked("method_notes", frame, {"is_documented": "status"})
 
 
@@ -511,11 +536,6 @@ def breaks(notes: pd.DataFrame) -> pd.DataFrame:
 
     `marks_growth` is true where growth into that year compares unlike things.
     """
-    unmapped = sorted(set(notes["note_id"]) - set(BREAKS))
-    if unmapped:
-        raise InputError(
-            f"method note {unmapped[0]}", "has no series and year", "Add it to BREAKS in src/anime_growth/clean.py"
-        )
     rows = []
     for note in notes.itertuples():
         for series, year, kind in BREAKS[note.note_id]:
@@ -550,6 +570,15 @@ def raw_file_register() -> pd.DataFrame:
     )
 
 
+def preferred(readings: pd.DataFrame) -> pd.Series:
+    """The most trusted of several readings of one figure: confidence, then printed over derived, then newest."""
+    order = {name: position for position, name in enumerate(CONFIDENCE)}
+    ranked = readings.assign(trust=readings["confidence"].map(order)).sort_values(
+        ["trust", "is_derived", "edition"], ascending=[True, False, True], kind="stable"
+    )
+    return ranked.iloc[-1]
+
+
 def editions(market_editions: pd.DataFrame) -> list[int]:
     """Editions that print at least two years running of overseas, domestic and total, oldest first."""
     main = market_editions[market_editions["is_main_edition"]]
@@ -582,9 +611,13 @@ def market(tables: dict[str, pd.DataFrame], edition: int) -> pd.DataFrame:
     lacking = joined[joined["usdjpy"].isna() | joined["cpi_2020_100"].isna()]
     if len(lacking):
         year = int(lacking["year"].iloc[0])
-        what = "exchange rate" if lacking["usdjpy"].isna().iloc[0] else "consumer price index"
+        what, table = (
+            ("exchange rate", "usdjpy_annual")
+            if lacking["usdjpy"].isna().iloc[0]
+            else ("price index", "japan_cpi_annual")
+        )
         raise InputError(
-            f"edition {edition}", f"prints {year}, for which there is no {what}", "Add the year to that raw table"
+            f"edition {edition}", f"prints {year}, for which there is no {what}", f"Add the year to {table}.csv"
         )
     joined["level_usd_bn"] = units.usd_bn(joined["level_jpy_100m"], joined["usdjpy"])
     joined["level_real_jpy_100m"] = joined["level_jpy_100m"] / joined["cpi_2020_100"] * 100

@@ -4,6 +4,7 @@ A name is the key of a quantity (`market.overseas.level.2024`, `market.overseas.
 spaces stand around a minus sign that subtracts, because keys may hold hyphens.
 """
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -44,7 +45,12 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
 }
-_CALL: dict[str, Callable[..., float]] = {"abs": abs, "min": min, "max": max, "round": round}
+_CALL: dict[str, Callable[..., float]] = {
+    "abs": abs,
+    "min": lambda *values: min(values),
+    "max": lambda *values: max(values),
+    "round": lambda value, digits=0: round(value, int(digits)),
+}
 
 
 @cache
@@ -99,6 +105,8 @@ def parse(expression: str, where: str) -> Any:
     """The syntax tree of `expression`. Raises InputError at `where` if it does not parse."""
     try:
         return _parser().parse(expression)
+    except RecursionError as problem:
+        raise InputError(where, "an expression is nested too deeply", "Shorten it") from problem
     except UnexpectedInput as problem:
         raise InputError(
             where,
@@ -128,7 +136,9 @@ def evaluate(expression: str, values: Mapping[str, float], where: str = "express
     """
     tree = parse(expression, where)
     try:
-        return _Evaluate(values).transform(tree) if not isinstance(tree, Token) else tree
+        return _Evaluate(values).transform(tree)
+    except RecursionError as problem:
+        raise InputError(where, "an expression is nested too deeply", "Shorten it") from problem
     except VisitError as problem:
         cause = problem.orig_exc
         if isinstance(cause, ZeroDivisionError):
@@ -136,9 +146,9 @@ def evaluate(expression: str, values: Mapping[str, float], where: str = "express
         if isinstance(cause, InputError):
             raise cause from problem
         if isinstance(cause, KeyError):
-            raise InputError(
-                where, f"there is no quantity {cause.args[0]}", "See quantities.json for keys"
-            ) from problem
+            near = difflib.get_close_matches(cause.args[0], values, n=3)
+            do = f"Nearest: {', '.join(near)}" if near else "See quantities.json for the keys"
+            raise InputError(where, f"there is no quantity {cause.args[0]}", do) from problem
         raise InputError(where, f"{expression!r} cannot be computed ({cause})", "Compare numbers") from problem
 
 
@@ -156,7 +166,7 @@ def stated_arithmetic(derivation: str) -> float | None:
     True
     """
     text = re.sub(r"\([^()]*[A-Za-z][^()]*\)", "", derivation)  # remarks in brackets
-    text = re.sub(r"^\d{4} value |\b(domestic|chained index)\b", "", text).strip()
+    text = re.sub(r"^\d{4} (value|chained index) |\bdomestic\b", "", text).strip()
     if not _ARITHMETIC.match(text):
         return None
     return float(evaluate(text.replace(",", "").replace("x", "*"), {}))

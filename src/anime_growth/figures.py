@@ -282,6 +282,8 @@ def _finish(
     figure.text(*place, "\n".join(foot), va="bottom", fontsize=SMALL, color=QUIET, linespacing=1.3)
     room = (0.008, footer / height, 0.982, 1 - (header + footer) / height)
     ConstrainedLayoutEngine(rect=room, w_pad=0.06, h_pad=0.06).execute(figure)
+    for ax in figure.axes:  # the solver's last digits differ from one process to the next
+        ax.set_position([round(side, 4) for side in ax.get_position().bounds])
     data = data.reindex(columns=COLUMNS[name]).reset_index(drop=True)
     return Drawing(name, title, f"{drawn} {title}.", data, figure)
 

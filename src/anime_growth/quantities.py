@@ -8,6 +8,7 @@ inputs, so a reader can redo it), or fitted by a model from the levels it lists.
 import difflib
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,11 +18,10 @@ from typing import Any
 
 import pandas as pd
 
-from anime_growth import sources, units
+from anime_growth import clean, sources, units
 from anime_growth.errors import InputError
 from anime_growth.units import Unit
 
-CONFIDENCE = ("low", "medium", "high")
 SERIES_WORDS = {
     "market.overseas": "overseas anime market",
     "market.domestic": "domestic anime market",
@@ -141,11 +141,9 @@ class Quantities(Mapping[str, Quantity]):
         digits: int | None = None,
         caveats: tuple[str, ...] = (),
     ) -> None:
-        """Add `function(values of inputs)`; confidence is the lowest, caveats are those of the inputs."""
-        sources_ = [self[name] for name in inputs]
-        self.record(
-            key, function(*(item.value for item in sources_)), unit, label, _name(function), inputs, digits, caveats
-        )
+        """Add `function(values of inputs)`; its own caveats come before those of the inputs."""
+        value = function(*(self[name].value for name in inputs))
+        self.record(key, value, unit, label, _name(function), inputs, digits, caveats)
 
     def record(
         self,
@@ -158,9 +156,13 @@ class Quantities(Mapping[str, Quantity]):
         digits: int | None = None,
         caveats: tuple[str, ...] = (),
     ) -> None:
-        """Add a number that `method` made from `inputs`, as a fitted model does."""
+        """Add a number that `method` made from `inputs`, as a fitted model does.
+
+        Its confidence is the lowest of the inputs', and their caveats come with them.
+        """
         items = [self[name] for name in inputs]
-        confidence = min((item.confidence for item in items), key=CONFIDENCE.index, default="high")
+        caveats = tuple(dict.fromkeys((*caveats, *(caveat for item in items for caveat in item.caveats))))
+        confidence = min((item.confidence for item in items), key=clean.CONFIDENCE.index, default="high")
         editions = dict.fromkeys(item.edition for item in items if item.edition)
         self._add(
             Quantity(
@@ -509,15 +511,6 @@ def _split(q: Quantities, name: str, years: list[int]) -> None:
                 q.compute(f"{name}.{measure}.{period}", share_pct, inputs, units.PERCENT, label)
 
 
-def preferred(rows: pd.DataFrame) -> pd.Series:
-    """The most trusted of several readings: confidence, then printed over derived, then newest."""
-    order = {name: position for position, name in enumerate(CONFIDENCE)}
-    ranked = rows.assign(trust=rows["confidence"].map(order)).sort_values(
-        ["trust", "is_derived", "edition"], ascending=[True, False, True], kind="stable"
-    )
-    return ranked.iloc[-1]
-
-
 def describe_studio(studio_editions: pd.DataFrame) -> Quantities:
     """What studios receive: the most trusted level of each year, growth inside single editions.
 
@@ -526,7 +519,7 @@ def describe_studio(studio_editions: pd.DataFrame) -> Quantities:
     """
     q = Quantities()
     for (series, year), rows in studio_editions.groupby(["series", "year"]):
-        row = preferred(rows)
+        row = clean.preferred(rows)
         name = f"studio.{series}"
         label = f"{SERIES_WORDS[name]}, {year}"
         edition = str(row["edition"])
@@ -558,7 +551,7 @@ def _studio_growth(q: Quantities, editions: pd.DataFrame) -> None:
                 by_year = same.set_index("year")
                 if year in by_year.index and year - 1 in by_year.index:
                     now, before = by_year.loc[year], by_year.loc[year - 1]
-                    trust = min(CONFIDENCE.index(now["confidence"]), CONFIDENCE.index(before["confidence"]))
+                    trust = min(clean.CONFIDENCE.index(now["confidence"]), clean.CONFIDENCE.index(before["confidence"]))
                     if best is None or trust > best[0]:
                         best = (trust, now, before)
             if best is None:
@@ -567,9 +560,10 @@ def _studio_growth(q: Quantities, editions: pd.DataFrame) -> None:
             for when, row in ((year, best[1]), (year - 1, best[2])):
                 key = f"{name}.level.{when}"
                 if q[key].inputs != (row["raw_cell"],):
-                    key = f"{name}.level.edition_{row['edition']}.{when}"
+                    slug = re.sub(r"[^a-z0-9]+", "_", row["edition_label"].lower()).strip("_")
+                    key = f"{name}.level.edition_{slug}.{when}"
                     if key not in q:
-                        label = f"{SERIES_WORDS[name]}, {when}, edition {row['edition']}"
+                        label = f"{SERIES_WORDS[name]}, {when}, edition {row['edition_label']}"
                         q.observe(
                             key, row["level_jpy_100m"], units.JPY_100M, label, row["raw_cell"], row["confidence"],
                             ("derived",) if row["is_derived"] else (), str(row["edition"]),

@@ -5,17 +5,20 @@ file, its sha256, size, columns, types, the unit of every measure and the column
 row. A table may be spread over several editions of a source: `read` joins them.
 """
 
+import csv
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
-from io import BytesIO
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from anime_growth import paths, units
 from anime_growth.errors import InputError
@@ -31,6 +34,12 @@ class FieldSpec(BaseModel):
     description: str = ""
     unit: str | list[str] | None = None
     constraints: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _measures_have_units(self) -> "FieldSpec":
+        if self.type == "number" and not self.units:
+            raise ValueError(f"field {self.name} is a number without a unit")
+        return self
 
     @property
     def units(self) -> set[str]:
@@ -62,12 +71,12 @@ class Package(BaseModel):
 
     name: str
     title: str
-    source: str
-    edition: str
-    accessed: str
-    licenses: list[dict[str, str]]
-    sources: list[dict[str, str]]
-    resources: list[Resource]
+    source: str = Field(min_length=1)
+    edition: str = Field(min_length=1)
+    accessed: str = Field(min_length=1)
+    licenses: list[dict[str, str]] = Field(min_length=1)
+    sources: list[dict[str, str]] = Field(min_length=1)
+    resources: list[Resource] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class RawFile:
         if digest != self.resource.hash or len(content) != self.resource.bytes:
             raise InputError(
                 paths.shown(self.path),
-                f"field hash: the file is not the one its {PACKAGE} describes "
+                f"the file is not the one that its {PACKAGE} promises by hash "
                 f"({len(content)} bytes, {digest[:18]}…, promised {self.resource.bytes} bytes, "
                 f"{self.resource.hash[:18]}…)",
                 "Raw figures are never edited: restore the file, or put a new reading into a new "
@@ -117,27 +126,49 @@ class RawFile:
         return content
 
     def _parse(self, content: bytes) -> pd.DataFrame:
+        shown = paths.shown(self.path)
         try:
-            frame = pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8")
-        except (ValueError, UnicodeDecodeError) as problem:
-            raise InputError(
-                paths.shown(self.path), f"is not a CSV file in UTF-8 ({problem})", "Save it as one"
-            ) from problem
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as problem:
+            raise InputError(shown, f"is not UTF-8 at byte {problem.start}", "Save it as UTF-8") from problem
+        reader = csv.reader(StringIO(text, newline=""))
+        header = next(reader, [])
+        self._refuse_other_columns(header)
+        rows, lines = [], []
+        for row in reader:
+            if len(row) != len(header):
+                raise InputError(
+                    f"{shown}, row {reader.line_num}",
+                    f"has {len(row)} fields, and {len(header)} are declared",
+                    "Remove blank lines, and quote a text that holds a comma",
+                )
+            rows.append(row)
+            lines.append(reader.line_num)
+        if not rows:
+            raise InputError(shown, "holds no rows below its header", "Restore them, or drop the file's package entry")
+        return pd.DataFrame(rows, columns=header, dtype=str).assign(raw_line=lines)
+
+    def _refuse_other_columns(self, header: list[str]) -> None:
         declared = [field.name for field in self.resource.table.fields]
-        if list(frame.columns) != declared:
-            missing = [name for name in declared if name not in frame.columns]
-            extra = [name for name in frame.columns if name not in declared]
-            raise InputError(
-                paths.shown(self.path),
-                f"columns differ from {PACKAGE} (missing: {', '.join(missing) or 'none'}; "
-                f"undeclared: {', '.join(extra) or 'none'}; or their order)",
-                "Make the file and its package agree",
-            )
-        frame["raw_line"] = range(2, len(frame) + 2)
-        return frame
+        if header == declared:
+            return
+        missing = [name for name in declared if name not in header]
+        extra = [name for name in header if name not in declared]
+        what = [f"missing {', '.join(missing)}"] if missing else []
+        what += [f"undeclared {', '.join(extra)}"] if extra else []
+        what = what or [f"their order, declared as {', '.join(declared)}"]
+        raise InputError(
+            paths.shown(self.path), f"columns differ from {PACKAGE}: {'; '.join(what)}", "Make the two agree"
+        )
 
     def _typed(self, frame: pd.DataFrame) -> pd.DataFrame:
         key = self.resource.table.primary_key
+        if not key or not set(key) <= set(frame.columns):
+            raise InputError(
+                f"{paths.shown(self.folder / PACKAGE)}, resource {self.resource.name}, field primaryKey",
+                f"{key} does not name columns of {self.resource.path}",
+                "Name the columns that together identify a row",
+            )
         addresses = [
             f"{self.reference}?{urlencode(dict(zip(key, row, strict=True)))}"
             for row in frame[key].itertuples(index=False)
@@ -152,6 +183,9 @@ class RawFile:
                 self._check_units(frame, field)
             if field.type in ("integer", "number"):
                 frame[field.name] = self._numbers(frame, field)
+            if field.type == "date":
+                bad = (column != "") & ~column.map(_is_date)
+                self._refuse_first(frame, bad, field.name, "is not a date", "Write it as 2025-10-30")
         frame["raw_row"] = addresses
         self._refuse_first(
             frame,
@@ -181,7 +215,7 @@ class RawFile:
     def _numbers(self, frame: pd.DataFrame, field: FieldSpec) -> pd.Series:
         text = frame[field.name].str.strip()
         numbers = pd.to_numeric(text.where(text != ""), errors="coerce")
-        bad = numbers.isna() & (text != "")
+        bad = (numbers.isna() | np.isinf(numbers)) & (text != "")
         if field.type == "integer":
             bad |= numbers.notna() & (numbers % 1 != 0)
         self._refuse_first(
@@ -200,12 +234,22 @@ class RawFile:
         raise InputError(f"{paths.shown(self.path)}, row {row['raw_line']}, field {field}", f"{content!r} {what}", do)
 
 
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 def raw_files() -> list[RawFile]:
     """Every raw file of every package, ordered by its path."""
     files = []
     for path in sorted(paths.raw().glob(f"**/{PACKAGE}")):
         try:
             package = Package.model_validate_json(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as problem:
+            raise InputError(paths.shown(path), "is not UTF-8", "Save it as UTF-8") from problem
         except ValidationError as problem:
             first = problem.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -232,7 +276,29 @@ def read(table: str) -> pd.DataFrame:
     if not files:
         known = ", ".join(sorted({file.resource.name for file in raw_files()}))
         raise InputError("data/raw", f"there is no table {table!r}", f"Tables: {known}")
-    return pd.concat([file.rows for file in files], ignore_index=True)
+    rows = pd.concat([file.rows for file in files], ignore_index=True)
+    repeated = rows[rows.duplicated(files[-1].resource.table.primary_key)]
+    if len(repeated):
+        where = place(repeated["raw_row"].iloc[0])
+        raise InputError(where, "stands in another raw file as well", "Leave in a new edition only what it adds")
+    return rows
+
+
+def place(address: str) -> str:
+    """The address of a raw row or cell in a reader's words.
+
+    >>> place("aja/2025/aja_market_best.csv?year=2024#broad_total")
+    'data/raw/aja/2025/aja_market_best.csv, row 24 (year 2024), field broad_total'
+    """
+    row, _, column = address.partition("#")
+    parts = parse_cell(f"{row}#{column}")
+    described = ", ".join(f"{key} {value}" for key, value in parts["row"].items())
+    rows = next((file.rows for file in raw_files() if file.reference == parts["file"]), None)
+    lines = rows.loc[rows["raw_row"] == row, "raw_line"] if rows is not None else []
+    line = f" {lines.iloc[0]}" if len(lines) else ""
+    return f"{paths.shown(paths.raw() / parts['file'])}, row{line} ({described})" + (
+        f", field {column}" if column else ""
+    )
 
 
 def cell(raw_row: str, column: str) -> str:
@@ -257,7 +323,9 @@ def describe(folder: Path) -> dict[str, Any]:
     Columns, types, units and keys are taken from the newest package that holds a table of the same
     name, so that a new edition says nothing twice; hashes and sizes are measured.
     """
-    known = {file.resource.name: file for file in raw_files() if file.folder.resolve() != folder.resolve()}
+    # The package of another edition comes first; a folder's own serves where there is no other.
+    files = sorted(raw_files(), key=lambda file: file.folder.resolve() != folder.resolve())
+    known = {file.resource.name: file for file in files}
     resources, model = [], None
     for path in sorted(folder.glob("*.csv")):
         if path.stem not in known:

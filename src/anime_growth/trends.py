@@ -62,6 +62,8 @@ class Fit:
     def quantiles(self, last_year: int, probabilities: list[float]) -> pd.DataFrame:
         """Forecast levels, one row a year up to `last_year`, one column a probability."""
         years = np.arange(self.years[-1] + 1, last_year + 1)
+        if not len(years):
+            return pd.DataFrame(index=pd.Index(years, name="year"), columns=probabilities, dtype=float)
         location, spread = self.forecast(years - self.years[-1])
         scores = (
             stats.t.ppf(probabilities, self.degrees) if math.isfinite(self.degrees) else stats.norm.ppf(probabilities)
@@ -158,7 +160,8 @@ def damped_trend(levels: pd.Series) -> Fit:
     """Exponential smoothing ETS(A,Ad,N) on logs: today's growth carries on but fades each year.
 
     The growth interval comes from the delta method over the estimated parameters; forecasts are
-    normal with the model's exact variance and take the parameters as known.
+    normal with the model's exact variance and take the parameters as known. Both are too narrow:
+    in simulations of 23 points the 95 % growth interval holds the truth about half the time.
     """
     log = np.log(levels)
     model = ETSModel(log.reset_index(drop=True), error="add", trend="add", damped_trend=True)
@@ -213,8 +216,8 @@ def usable(levels: pd.Series) -> pd.Series:
         raise CannotFit(f"the series has {len(years)} years, and at least {MIN_YEARS} are needed")
     if years != list(range(years[0], years[-1] + 1)):
         raise CannotFit("the series has a gap between its years")
-    if not (levels > 0).all():
-        raise CannotFit("the series has levels that are not above zero, which have no logarithm")
+    if not ((levels > 0) & np.isfinite(levels)).all():
+        raise CannotFit("the series has levels that are not finite and above zero, which have no logarithm")
     if levels.nunique() == 1:
         raise CannotFit("the series is constant, so it has no spread to estimate")
     return levels.astype(float)

@@ -68,17 +68,17 @@ BAD_ROWS = {
     "a missing year": (EDITIONS, TOTAL_2024, {"year": ""}, "year", ["empty"]),
     "a year before there was a market": (EDITIONS, TOTAL_2024, {"year": "1024"}, "year", ["1024", "not a year"]),
     "a year, series and edition twice": (EDITIONS, TOTAL_2024, "repeat", "year, series, edition", ["repeats a row"]),
-    "a negative level": (EDITIONS, TOTAL_2024, {"value": "-38407"}, "value", ["-38407", "above zero", "S001"]),
+    "a negative level": (EDITIONS, TOTAL_2024, {"value": "-38407"}, "value", ["-38,407", "above zero", "S001"]),
     "a level of zero": (EDITIONS, TOTAL_2024, {"value": "0"}, "value", ["0", "not above zero"]),
     "a negative level of studios": (
-        STUDIO, {"year": "2024", "series": "narrow_total"}, {"value": "-4662"}, "value", ["-4662", "above zero"],
+        STUDIO, {"year": "2024", "series": "narrow_total"}, {"value": "-4662"}, "value", ["-4,662", "above zero"],
     ),
     "an unknown unit": (EDITIONS, TOTAL_2024, {"unit": "oku"}, "unit", ["unknown unit 'oku'", "Use one of"]),
     "a figure ten times too small in another unit": (
         EDITIONS, TOTAL_2024, {"value": "3840.7", "unit": "billion JPY"}, "unit", ["'billion JPY'", "declared unit"],
     ),
     "an unknown source": (EDITIONS, TOTAL_2024, {"source_id": "S999"}, "source_id", ["'S999'", "sources.csv"]),
-    "no source": (EDITIONS, TOTAL_2024, {"source_id": ""}, "source_id", ["''", "source id such as S001"]),
+    "no source": (EDITIONS, TOTAL_2024, {"source_id": ""}, "source_id", ["is missing", "Fill in its source_id"]),
     "an unknown source of a target": (
         TARGETS, {"target_id": "T04"}, {"source_id": "S998"}, "source_id", ["'S998'", "not in the register"],
     ),
@@ -101,11 +101,11 @@ BAD_ROWS = {
     ),
     "an unknown scope of content exports": (
         CONTENT, {"year": "2024", "sector": "total"}, {"concept": "world market"}, "concept",
-        ["'world market' is not a known concept", "SCOPES in src/anime_growth/clean.py"],
+        ["'world market' is not a known concept", "SCOPES of src/anime_growth/clean.py"],
     ),
     "an unknown way to average a rate": (
         RATES, {"year": "2024", "usdjpy": "151.4551"}, {"method": "somewhere online"}, "method",
-        ["'somewhere online' is not a known method", "RATE_METHODS in src/anime_growth/clean.py"],
+        ["'somewhere online' is not a known method", "RATE_METHODS of src/anime_growth/clean.py"],
     ),
     "a rate of zero": (RATES, {"year": "2024", "usdjpy": "151.4551"}, {"usdjpy": "0"}, "usdjpy", ["not above zero"]),
     "a category with neither level nor growth": (
@@ -167,7 +167,7 @@ def test_parts_that_do_not_add_up_are_refused_by_file_and_row(edit):
     message = str(refused.value)
     assert "overseas and domestic must add up to the total" in message
     assert "38,407 stands against 38,409" in message
-    assert f"data/raw/aja/2025/{EDITIONS}, row {line}, field value" in message
+    assert f"data/raw/aja/2025/{EDITIONS}, row {line} (year 2024" in message
 
 
 def test_a_refused_number_is_shown_as_a_number_not_as_python(edit):

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from anime_growth import clean, paths, quantities, sources, units
+from anime_growth.clean import CONFIDENCE
 from anime_growth.errors import InputError
-from anime_growth.quantities import CONFIDENCE, Quantities, growth_pct
+from anime_growth.quantities import Quantities, growth_pct
 
 
 @pytest.fixture
@@ -241,6 +242,32 @@ def test_every_computed_quantity_is_its_method_applied_to_its_inputs(every_quant
             assert item.value == redo(item, values), item.key
             redone += 1
     assert redone > 1000
+
+
+def test_the_quantities_of_the_market_are_those_of_its_table(every_quantity, market):
+    table = {
+        series: rows.set_index("year")[["level_jpy_100m", "level_usd_bn", "level_real_jpy_100m"]]
+        for series, rows in market.groupby("series")
+    }
+    overseas, domestic, total = (table[series]["level_jpy_100m"] for series in ("overseas", "domestic", "total"))
+    expected = {
+        "market.overseas.share": overseas / total * 100,
+        "market.domestic.share": domestic / total * 100,
+        "market.overseas.lead": overseas - domestic,
+        "market.overseas.contribution": overseas.diff() / total.diff() * 100,
+        "market.domestic.contribution": domestic.diff() / total.diff() * 100,
+    }
+    for series, levels in table.items():
+        measures = {"": "level_jpy_100m", "_usd": "level_usd_bn", "_real": "level_real_jpy_100m"}
+        for suffix, column in measures.items():
+            growth = levels[column].pct_change() * 100
+            expected[f"market.{series}.level{suffix}"] = levels[column]
+            expected[f"market.{series}.growth{suffix}"] = growth
+            expected[f"market.{series}.growth{suffix}_rank"] = growth.rank(ascending=False, method="min")
+        expected[f"market.{series}.level_rank"] = levels["level_jpy_100m"].rank(ascending=False, method="min")
+    for key, by_year in expected.items():
+        for year, value in by_year.dropna().items():
+            assert every_quantity[f"{key}.{year}"].value == pytest.approx(value, rel=1e-9), f"{key}.{year}"
 
 
 def test_every_input_is_a_quantity_or_a_raw_cell(every_quantity):

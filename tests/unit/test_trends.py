@@ -290,9 +290,9 @@ def test_fitting_leaves_the_series_alone_and_gives_the_same_twice(model, levels)
         (pd.Series(dtype=float), "has 0 years, and at least 8 are needed"),
         (pd.Series(range(1, 9), index=[*range(2010, 2014), *range(2015, 2019)]), "has a gap between its years"),
         (pd.Series([3.0] * 8, index=range(8)), "is constant, so it has no spread"),
-        (pd.Series([1.0, 2, 3, 0, 5, 6, 7, 8], index=range(8)), "not above zero, which have no logarithm"),
-        (pd.Series([1.0, 2, 3, -4, 5, 6, 7, 8], index=range(8)), "not above zero"),
-        (pd.Series([1.0, 2, 3, math.nan, 5, 6, 7, 8], index=range(8)), "not above zero"),
+        (pd.Series([1.0, 2, 3, 0, 5, 6, 7, 8], index=range(8)), "not finite and above zero, which have no logarithm"),
+        (pd.Series([1.0, 2, 3, -4, 5, 6, 7, 8], index=range(8)), "not finite and above zero"),
+        (pd.Series([1.0, 2, 3, math.nan, 5, 6, 7, 8], index=range(8)), "not finite and above zero"),
     ],
     ids=["seven years", "no years", "a gap", "constant", "zero", "negative", "missing"],
 )  # fmt: skip
