@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import matplotlib.style
 import numpy as np
@@ -31,13 +31,16 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.transforms import Bbox
 from scipy.optimize import isotonic_regression
 
 from anime_growth import units
 from anime_growth.projections import CONTENT_TARGETS, required_path
-from anime_growth.quantities import MARKET_CAP_GROUPS, Quantities, Quantity, contiguous, ratio
-from anime_growth.trends import MODEL_WORDS, Fit, residual_checks
+from anime_growth.quantities import MARKET_CAP_GROUPS, MODEL_WORDS, Quantities, Quantity, contiguous, ratio
 from anime_growth.units import JPY_100M, JPY_BN, JPY_TRN, PERCENT, number_text
+
+if TYPE_CHECKING:  # fits arrive ready made; the libraries that make them stay unloaded here
+    from anime_growth.trends import Fit
 
 # --- what a colour means ----------------------------------------------------------------------
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -90,6 +93,7 @@ CATEGORY_NAMES = {"tv": "TV", "pachinko_amusement": "pachinko and amusement"}
 SIGNIFICANT = 0.05  # a p-value below this is taken as a sign of autocorrelation
 
 WIDTH, MARGIN = 8.0, 0.15  # inches
+PIXELS_PER_INCH = 110
 TITLE, SUBTITLE, LABEL, SMALL = 13.0, 9.5, 8.5, 7.5  # points
 _LOOK = {
     **{"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": LABEL, "text.color": INK},
@@ -129,8 +133,16 @@ class Drawing:
     def __repr__(self) -> str:
         return f"Figure {self.name}: {self.title} ({len(self.data)} rows drawn)"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg().decode("utf-8"), "text/plain": repr(self)}
+    def png(self) -> bytes:
+        """The picture in pixels, for notebooks."""
+        picture = BytesIO()
+        with _theme():
+            self.figure.savefig(picture, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
+        return picture.getvalue()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str | bytes]:
+        """Pixels for the eye, and the finding in words, which nbval compares (it never looks at pixels)."""
+        return {"image/png": self.png(), "text/plain": repr(self)}
 
 
 class _Nothing(Exception):
@@ -283,7 +295,7 @@ def _finish(
     room = (0.008, footer / height, 0.982, 1 - (header + footer) / height)
     ConstrainedLayoutEngine(rect=room, w_pad=0.06, h_pad=0.06).execute(figure)
     for ax in figure.axes:  # the solver's last digits differ from one process to the next
-        ax.set_position([round(side, 4) for side in ax.get_position().bounds])
+        ax.set_position(Bbox(ax.get_position().get_points().round(4)))
     data = data.reindex(columns=COLUMNS[name]).reset_index(drop=True)
     return Drawing(name, title, f"{drawn} {title}.", data, figure)
 
@@ -820,12 +832,12 @@ def market_cap(q: Quantities) -> Drawing:
 
 
 # --- 03: trends -------------------------------------------------------------------------------
-def _need_fits(fits: dict[str, Fit], refused: dict[str, str]) -> None:
+def _need_fits(fits: dict[str, "Fit"], refused: dict[str, str]) -> None:
     reasons = _listed(list(dict.fromkeys(refused.values())))
     _need(fits, f"no trend model could be fitted{', because ' if reasons else ''}{reasons}")
 
 
-def _about(fits: dict[str, Fit], refused: dict[str, str], q: Quantities) -> str:
+def _about(fits: dict[str, "Fit"], refused: dict[str, str], q: Quantities) -> str:
     """Sample, edition, and which models could not be fitted."""
     years = next(iter(fits.values())).years
     lacking = "".join(f" Not fitted: {_model(model)} ({reason})." for model, reason in refused.items())
@@ -839,7 +851,7 @@ def _least_and_most(values: dict[str, float], text: Callable[[float], str]) -> s
 
 
 @_themed
-def trend_lines(fits: dict[str, Fit], refused: dict[str, str], q: Quantities) -> Drawing:
+def trend_lines(fits: dict[str, "Fit"], refused: dict[str, str], q: Quantities) -> Drawing:
     """Overseas levels and each model's fitted values by year [JPY trn], with the growth a year it carries on."""
     _need_fits(fits, refused)
     parts, ends = [], []
@@ -869,7 +881,7 @@ def trend_lines(fits: dict[str, Fit], refused: dict[str, str], q: Quantities) ->
 
 
 @_themed
-def growth_intervals(fits: dict[str, Fit], refused: dict[str, str], q: Quantities) -> Drawing:
+def growth_intervals(fits: dict[str, "Fit"], refused: dict[str, str], q: Quantities) -> Drawing:
     """Growth a year of each model with its 95 % interval [% a year]."""
     _need_fits(fits, refused)
     rows = [(model, fit.growth_pct, fit.growth_lo95, fit.growth_hi95) for model, fit in fits.items()]
@@ -916,8 +928,10 @@ def _panels(names: Sequence[str], height: float) -> tuple[Figure, dict[str, Axes
 
 
 @_themed
-def residuals(fits: dict[str, Fit], refused: dict[str, str], q: Quantities) -> Drawing:
+def residuals(fits: dict[str, "Fit"], refused: dict[str, str], q: Quantities) -> Drawing:
     """What each model leaves unexplained by year [log points], with two checks for autocorrelation."""
+    from anime_growth.trends import residual_checks  # loads statsmodels, which only this figure needs
+
     _need_fits(fits, refused)
     figure, panels = _panels(list(fits), 1.9)
     parts, signs = [], []
@@ -950,7 +964,7 @@ def residuals(fits: dict[str, Fit], refused: dict[str, str], q: Quantities) -> D
 
 # --- 04: projections and targets ----------------------------------------------------------------
 @_themed
-def projections(projected: pd.DataFrame, fits: dict[str, Fit], q: Quantities) -> Drawing:
+def projections(projected: pd.DataFrame, fits: dict[str, "Fit"], q: Quantities) -> Drawing:
     """Overseas levels and each model's median and 80 % band to the horizon [JPY trn]."""
     _need(fits and len(projected), "no trend model could be fitted, so none is projected")
     end = int(projected["year"].max())

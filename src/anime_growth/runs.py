@@ -90,6 +90,8 @@ def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
             log_output=False,
             cwd=str(folder),
             execution_timeout=CELL_DEADLINE_SECONDS,
+            # A kernel that is told to stop may say so on stderr; what matters reaches the notebook.
+            extra_arguments=["--log-level=CRITICAL"],
             # Sockets in the file system, which no other user of the machine can listen to.
             config=Config({"KernelManager": {"transport": "ipc"}}),
         )

@@ -293,9 +293,8 @@ def place(address: str) -> str:
     row, _, column = address.partition("#")
     parts = parse_cell(f"{row}#{column}")
     described = ", ".join(f"{key} {value}" for key, value in parts["row"].items())
-    rows = next((file.rows for file in raw_files() if file.reference == parts["file"]), None)
-    lines = rows.loc[rows["raw_row"] == row, "raw_line"] if rows is not None else []
-    line = f" {lines.iloc[0]}" if len(lines) else ""
+    rows = pd.concat(file.rows for file in raw_files() if file.reference == parts["file"])
+    line = f" {rows.loc[rows['raw_row'] == row, 'raw_line'].iloc[0]}"
     return f"{paths.shown(paths.raw() / parts['file'])}, row{line} ({described})" + (
         f", field {column}" if column else ""
     )
