@@ -16,6 +16,8 @@ test: $(READY) ## check code, figures, notebooks and whole runs
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest
+	@rm -rf data/processed/runs/nbval
+	ANIME_GROWTH_RUN=$(CURDIR)/data/processed/runs/nbval $(BIN)/pytest -p nbval.plugin -n 0 --nbval notebooks
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks

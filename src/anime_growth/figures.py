@@ -38,6 +38,7 @@ from anime_growth import units
 from anime_growth.projections import CONTENT_TARGETS, required_path
 from anime_growth.quantities import MARKET_CAP_GROUPS, MODEL_WORDS, Quantities, Quantity, contiguous, ratio
 from anime_growth.units import JPY_100M, JPY_BN, JPY_TRN, PERCENT, number_text
+from anime_growth.words import listed, short_ordinal
 
 if TYPE_CHECKING:  # fits arrive ready made; the libraries that make them stay unloaded here
     from anime_growth.trends import Fit
@@ -178,16 +179,6 @@ def _nothing(name: str, reason: str) -> Drawing:
 
 
 # --- numbers and words ------------------------------------------------------------------------
-def ordinal(number: int) -> str:
-    """A rank in words and digits.
-
-    >>> [ordinal(number) for number in (1, 2, 3, 11, 22)]
-    ['1st', '2nd', '3rd', '11th', '22nd']
-    """
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
-
-
 def _direction(value: float) -> str:
     """The verb for a change of `value` per cent, with its size."""
     size = number_text(abs(value), PERCENT.digits)
@@ -198,11 +189,6 @@ def _signed(value: float) -> str:
     """A number at the printed precision of a percentage, with its sign, plus included."""
     text = number_text(value, PERCENT.digits)
     return f"+{text}" if value > 0 and text.strip("0.") else text
-
-
-def _listed(words: Sequence[str]) -> str:
-    """Words joined by commas and a last `and`."""
-    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def _capital(text: str) -> str:
@@ -529,7 +515,7 @@ def _lead_title(q: Quantities, changes: dict[int, bool]) -> str:
         story = [f"never changed places with domestic from {min(leads)} to {year}"]
     if len(story) > 4:
         story = [f"and domestic changed places {len(story)} times from {min(leads)} to {year}"]
-    return f"Overseas {_listed(story)}; in {year} overseas {now}"
+    return f"Overseas {listed(story)}; in {year} overseas {now}"
 
 
 @_themed
@@ -555,7 +541,7 @@ def overseas_growth(market: pd.DataFrame, breaks: pd.DataFrame, q: Quantities) -
     _year_axis(ax, data["year"])
     marks, notes = _break_marks(breaks, ("market.overseas",), list(KINDS), data["year"])
     _tidy(ax, "% on the year before, in yen", above=_mark_years(ax, marks))
-    place = f"the {ordinal(rank) + ' ' if rank > 1 else ''}fastest of" if value > 0 else f"rank {rank} among"
+    place = f"the {short_ordinal(rank) + ' ' if rank > 1 else ''}fastest of" if value > 0 else f"rank {rank} among"
     place = f"{place} {len(data)} years" if len(data) > 1 else "the only year whose growth this edition gives"
     return _finish(
         "overseas_growth", figure, data, f"Overseas {_direction(value)} in {year}, {place}",
@@ -578,7 +564,7 @@ def contributions(q: Quantities) -> Drawing:
     added = [f"{name} {'added' if value >= 0 else 'took away'} {number_text(abs(value), 1)}" for name, value in points]
     return _finish(
         "contributions", figure, data.reset_index(),
-        f"The market {_direction(sums[year])} in {year}: {_listed(added)} points",
+        f"The market {_direction(sums[year])} in {year}: {listed(added)} points",
         f"Growth of the whole market split exactly into its two parts; dots: their sum. Edition {_edition(q)}, in yen.",
         "Stacked bars by year of the points that overseas and domestic add to growth, with dots for the whole market.",
         _aja(_edition(q)),
@@ -606,7 +592,7 @@ def three_measures(market: pd.DataFrame, q: Quantities) -> Drawing:
     )
     above = _mark_years(ax, [(low, f"{low}, lowest in yen", QUIET)])
     _tidy(ax, f"Index, {low} = 100, logarithmic axis", above=above)
-    (yen, *_), rest = times.values(), _listed([f"{times[name]} {name}" for name in list(times)[1:]])
+    (yen, *_), rest = times.values(), listed([f"{times[name]} {name}" for name in list(times)[1:]])
     base = units.INDEX.name.split("=")[0]
     title = f"Against its low in {low}, overseas in {last} is {yen} times as large in yen, {rest}"
     return _finish(
@@ -708,7 +694,7 @@ def categories(categories: pd.DataFrame, q: Quantities) -> Drawing:
         best = latest["growth_pct"].idxmax()
         title += f"; {_category(best)} did best ({_signed(latest.loc[best, 'growth_pct'])} %)"
     derived = [str(when) for when in data.loc[data["is_derived"].astype(bool), "year"].unique()]
-    said = f" Levels of {_listed(derived)} derived from printed growth." if derived else ""
+    said = f" Levels of {listed(derived)} derived from printed growth." if derived else ""
     return _finish(
         "categories", figure, data, title,
         f"Filled: {year}, hollow: {year - 1}. Edition {edition} is the newest with {len(latest)} categories.{said}",
@@ -793,7 +779,7 @@ def regions(regions: pd.DataFrame) -> Drawing:
         "regions", figure, pd.concat(parts), "; ".join(leaders),
         "Contracts are counted, not valued: a share of contracts says nothing about a share of money.",
         "Horizontal bars of overseas contracts, by region as a share and by country as a number.",
-        f"AJA Anime Industry Report, editions {_listed(editions)}, as cited",
+        f"AJA Anime Industry Report, editions {listed(editions)}, as cited",
     )  # fmt: skip
 
 
@@ -825,7 +811,7 @@ def market_cap(q: Quantities) -> Drawing:
     _tidy(ax, "JPY trillion, sum over the nine firms of each group")
     said = [f"{number_text(abs(lead), 1)} {'ahead' if lead > 0 else 'behind'} on {day}" for day, lead in leads.items()]
     return _finish(
-        "market_cap", figure, data, f"Nine entertainment firms against nine automakers, JPY trillion: {_listed(said)}",
+        "market_cap", figure, data, f"Nine entertainment firms against nine automakers, JPY trillion: {listed(said)}",
         "Combined market value, groups chosen by Nikkei. Hollow: derived from the printed change, not itself printed.",
         "A slope chart of the market value of two groups of nine firms.", "Nikkei, as excerpted",
     )  # fmt: skip
@@ -833,7 +819,7 @@ def market_cap(q: Quantities) -> Drawing:
 
 # --- 03: trends -------------------------------------------------------------------------------
 def _need_fits(fits: dict[str, "Fit"], refused: dict[str, str]) -> None:
-    reasons = _listed(list(dict.fromkeys(refused.values())))
+    reasons = listed(list(dict.fromkeys(refused.values())))
     _need(fits, f"no trend model could be fitted{', because ' if reasons else ''}{reasons}")
 
 
@@ -955,7 +941,7 @@ def residuals(fits: dict[str, "Fit"], refused: dict[str, str], q: Quantities) ->
     _year_axis(ax, data["year"], most=6)
     title = f"The residuals of {len(signs) or 'none'} of {len(fits)} models show autocorrelation"
     return _finish(
-        "residuals", figure, data, f"{title}: {_listed(signs)}" if signs else title,
+        "residuals", figure, data, f"{title}: {listed(signs)}" if signs else title,
         f"Log points. DW: Durbin-Watson, near 2 without autocorrelation. LB p: Ljung-Box, below {SIGNIFICANT:g} a sign "
         f"of it, from so few points a hint and no more. {_about(fits, refused, q)}",
         "Small panels of residuals by year, one for each model.", _aja(_edition(q)),
@@ -1096,7 +1082,7 @@ def verdicts(verdicts: pd.DataFrame) -> Drawing:
     ax.set_axis_off()
     counts = [f"{len(part)} {'are' if len(part) > 1 else 'is'} {name}" for name, part in groups]
     return _finish(
-        "verdicts", figure, data, f"Of {len(data)} claims, {_listed(counts)}",
+        "verdicts", figure, data, f"Of {len(data)} claims, {listed(counts)}",
         "One tile for each claim, ordered by kind; numbers as in verdicts.csv.",
         "Tiles with the number and kind of each claim, in a row for each verdict.",
         "the article's claims, judged by the rules next to them",

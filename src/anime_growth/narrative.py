@@ -18,10 +18,9 @@ import pandas as pd
 
 from anime_growth.claims import CAVEAT, CONTRADICTED, VERDICTS
 from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, contiguous
+from anime_growth.words import cardinal, listed, ordinal
 
 TEMPLATES = Path(__file__).parent / "templates"
-ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
-CARDINALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 # Residuals that would be this unlikely without autocorrelation are called correlated.
 SIGNIFICANT = 0.05
 # "Within one per cent of its middle value", as the template says.
@@ -112,32 +111,6 @@ def _key(parts: tuple[object, ...]) -> str:
     return ".".join(str(part) for part in parts)
 
 
-def ordinal(rank: int) -> str:
-    """A rank in words.
-
-    >>> ordinal(4), ordinal(22), ordinal(11)
-    ('fourth', '22nd', '11th')
-    """
-    if 1 <= rank <= len(ORDINALS):
-        return ORDINALS[rank - 1]
-    suffix = "th" if 10 <= rank % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
-    return f"{rank}{suffix}"
-
-
-def cardinal(count: int) -> str:
-    """A small count in words, a larger one in digits.
-
-    >>> cardinal(1), cardinal(47)
-    ('one', '47')
-    """
-    return CARDINALS[count] if 0 <= count < len(CARDINALS) else str(count)
-
-
-def listed(items: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
-
-
 def tell(context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
     """The narrative in Markdown; with `as_html` every number carries its key and source on hover."""
     text = _render("narrative.en.md.j2", context, q, as_html)
@@ -151,7 +124,7 @@ def finding(context: Mapping[str, Any], q: Quantities) -> str:
 
 
 def _render(template: str, context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
-    words = {"ordinal": ordinal, "cardinal": cardinal, "listed": listed}
+    words = {"cardinal": cardinal, "listed": listed}
     return environment().get_template(template).render(t=Teller(q, as_html), **words, **context)
 
 

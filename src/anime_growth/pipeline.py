@@ -137,9 +137,7 @@ class Step:
         """A tidy table of an earlier step, with the types it was saved with."""
         schema = clean.SCHEMAS.get(name)
         words = [column for column, spec in schema.columns.items() if str(spec.dtype) == "str"] if schema else WORDS
-        frame = pd.read_csv(
-            self.input_file(f"tables/{name}.csv"), dtype=dict.fromkeys(words, str), float_precision="round_trip"
-        )
+        frame = pd.read_csv(self.input_file(f"tables/{name}.csv"), dtype=dict.fromkeys(words, str))
         texts = [column for column in frame.columns if pd.api.types.is_string_dtype(frame[column])]
         return frame.assign(**{column: frame[column].fillna("") for column in texts})
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,8 @@ from tests.end_to_end.conftest import blocks, shell
 
 # statsmodels' last digits differ between processors; nothing that is printed does.
 RELATIVE = 1e-6
+# Tests that look at the same run go to the same worker, so that the chain is executed once.
+one_chain = pytest.mark.xdist_group("papermill")
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,7 @@ def papermill_run(tmp_path_factory):
     return folder
 
 
+@one_chain
 def test_plain_papermill_gives_the_published_quantities(papermill_run):
     ours, published = (Quantities.read(f / "quantities.json") for f in (papermill_run, paths.published()))
     assert list(ours) == list(published)
@@ -35,6 +39,7 @@ def test_plain_papermill_gives_the_published_quantities(papermill_run):
         assert item.inputs == published[key].inputs, key
 
 
+@one_chain
 @pytest.mark.parametrize("kind", ["tables", "figures"])
 def test_plain_papermill_gives_the_published_tables_and_drawn_data(papermill_run, kind):
     names = sorted(path.name for path in (paths.published() / kind).glob("*.csv"))
@@ -44,11 +49,13 @@ def test_plain_papermill_gives_the_published_tables_and_drawn_data(papermill_run
         pd.testing.assert_frame_equal(ours, published, rtol=RELATIVE, obj=name)
 
 
+@one_chain
 def test_plain_papermill_gives_the_published_verdicts_and_narrative(papermill_run):
     for name in ("verdicts.csv", "narrative.md"):
         assert (papermill_run / name).read_text() == (paths.published() / name).read_text()
 
 
+@one_chain
 def test_the_report_is_one_file_that_asks_for_no_other(papermill_run):
     page = (papermill_run / "report.html").read_text(encoding="utf-8")
     assert 'src="http' not in page and 'href="http' not in page and "<script src" not in page and "@import" not in page
@@ -120,7 +127,7 @@ def test_a_bad_row_exits_2_with_one_line_and_leaves_every_earlier_output_as_it_w
     done = shell(".venv/bin/anime-growth run", ANIME_GROWTH_HOME=str(copy_of_study))
     assert done.returncode == 2
     message = done.stderr.strip().splitlines()[-1]
-    assert message.startswith("anime-growth: aja/2025/aja_production.csv, row year=2024")
+    assert message.startswith("anime-growth: data/raw/aja/2025/aja_production.csv, row 49 (year 2024")
     assert "must add up" in message and "Compare both with their sources" in message
     assert fingerprint(runs) == before
     assert (runs / "latest").resolve() == earlier
@@ -129,7 +136,7 @@ def test_a_bad_row_exits_2_with_one_line_and_leaves_every_earlier_output_as_it_w
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ("-p editon=2024", "editon: is unknown. Did you mean edition? Valid: edition, start_year, horizon_year"),
+        ("-p editon=2024", "editon: is unknown. Did you mean edition. Valid: edition, start_year, horizon_year"),
         ("-p edition=1999", "1999 is not an edition .* Choose one of 2022, 2023, 2024, 2025"),
         ("-p start_year=abc", "'abc' .str. is not a whole number"),
         ("-p horizon_year=2999", "2999 .int. is not a whole number from 2025 to 2060"),
@@ -137,12 +144,10 @@ def test_a_bad_row_exits_2_with_one_line_and_leaves_every_earlier_output_as_it_w
     ],
 )
 def test_parameters_are_refused_before_anything_starts(copy_of_study, argument, words):
-    import re
-
     done = shell(f".venv/bin/anime-growth run {argument}", ANIME_GROWTH_HOME=str(copy_of_study))
     assert done.returncode == 2
     assert re.search(words, done.stderr.strip().splitlines()[-1])
-    assert "running" not in done.stderr
+    assert "running 01" not in done.stderr
     assert not list((copy_of_study / "data/processed").rglob("*.ipynb"))
 
 

@@ -10,7 +10,7 @@ from anime_growth import paths
 
 # Figures flow from left to right; a module may import only what stands before it.
 ORDER = [
-    *("errors", "paths", "units", "sources", "expressions", "clean", "checks"),
+    *("errors", "paths", "words", "units", "sources", "expressions", "clean", "checks"),
     *("quantities", "trends", "projections", "figures", "claims", "narrative", "report"),
     *("parameters", "pipeline", "runs", "cli"),
 ]

@@ -131,7 +131,7 @@ def swap(old, new):
         ),
         pytest.param(SUMMARY, swap("S001", "S00\xe9"), True, ["UTF-8"], id="not in UTF-8"),
         pytest.param(SUMMARY, lambda _: b"", True, ["columns differ"], id="empty file"),
-        pytest.param(SUMMARY, swap("2024,38407", '2024,"38407'), True, ["has 2 fields, and 11 are declared"], id="quote left open"),
+        pytest.param(SUMMARY, swap("2024,38407", '2024,"38407'), True, ["has 2 fields"], id="quote left open"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_as_described_is_refused(edit, file, change, rehash, words):
@@ -339,7 +339,7 @@ def test_a_figure_that_two_packages_print_for_the_same_edition_is_refused(study)
     (again / "datapackage.json").write_text(json.dumps(sources.describe(again)), encoding="utf-8")
     with pytest.raises(
         InputError,
-        match=r"aja/2026/aja_market_editions\.csv, row 2 \(year 2024, series broad_total, edition 2025\): stands in another",
+        match=r"aja/2026/aja_market_editions\.csv, row 2 \(year 2024, .*\): stands in another raw file",
     ):
         clean.clean_all()
 
