@@ -297,7 +297,7 @@ def _judge(article: Article, claim: Any, q: Quantities) -> Judgement:
         holds &= matched
     if rule.holds is not None:
         holds &= true(rule.holds, "holds")
-        computed = computed or "; ".join(q[key].text for key in expressions.keys(rule.holds)[:2])
+        computed = computed or "; ".join(f"{q[key].label}: {q[key].text}" for key in expressions.keys(rule.holds))
     if rule.dollars is not None:
         at_own, at_other, computed, remark = _compare_dollars(article, claim, rule.dollars, q)
         if not at_own and at_other:

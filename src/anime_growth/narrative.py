@@ -64,8 +64,8 @@ class Teller:
         if not self.as_html:
             return text
         edition = f"edition {item.edition}" if item.edition else "no edition"
-        title = f"{item.label} · {item.key} · {item.method} · {edition} · {item.confidence} confidence"
-        return f'<span class="n" tabindex="0" data-key="{item.key}" title="{html.escape(title)}">{text}</span>'
+        tip = f"{item.label} · {item.key} · {item.method} · {edition} · {item.confidence} confidence"
+        return f'<span class="n" tabindex="0" data-key="{item.key}" data-tip="{html.escape(tip)}">{text}</span>'
 
     def n(self, *parts: object) -> str:
         """A quantity with its unit in words."""
@@ -176,7 +176,7 @@ def context(
         "comparisons": int(checks["comparisons"].sum()),
         "exceptions": int(checks["declared_exceptions"].sum()),
         "medium_years": _span_words(market.query("series == 'overseas' and confidence == 'medium'")["year"]),
-        "break_count": int(breaks.loc[breaks["marks_growth"], "year"].nunique()),
+        "marked_years": [str(year) for year in sorted(breaks.loc[breaks["marks_growth"], "year"].unique())],
         **_dollar_caveats(verdicts, q),
         **_ratio_years(q),
         "content_years": sorted(key.rsplit(".", 1)[1] for key in q if re.match(r"content\.total\.level\.\d{4}$", key)),

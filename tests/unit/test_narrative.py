@@ -87,6 +87,8 @@ def test_an_edition_with_two_years_tells_what_it_can_and_why_no_trend_is_fitted(
     assert f"in the {edition} edition" in text
     assert "No trend is fitted here, because the series has" in text
     assert "drift" not in text.lower()
+    assert "record," not in text and "first passed" not in text and "the low of" not in text
+    assert "from JPY −" not in text
 
 
 def test_in_html_every_number_carries_its_key_and_in_markdown_none(tables):
