@@ -12,7 +12,7 @@ The stated value is the claim's own; the default tolerance is half a unit of its
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ SUPPORTED, CAVEAT, CONTRADICTED, NOT_CHECKABLE = VERDICTS = (
     "not checkable",
 )
 # A rate moves within a day and articles round: a dollar figure counts as made at a day's rate if it
-# is met within this.
-DAY_RATE_SPREAD_PCT = 0.5
+# is met within this, its own rounding granted.
+DAY_RATE_SPREAD_PCT = 0.1
 
 
 class _Strict(BaseModel):
@@ -220,11 +220,16 @@ def judge(known: Quantities, raw_rows: dict[str, dict[str, str]]) -> tuple[pd.Da
                     "computed": judgement.computed,
                     "caveat": judgement.caveat,
                     "evidence": "; ".join(judgement.evidence),
-                    "sources": "; ".join(sorted({raw_rows[row]["source_id"] for row in behind})),
+                    "sources": "; ".join(_sources(raw_rows[row] for row in behind)),
                 }
             )
     new = [item for key, item in implied.items() if key not in known]
     return pd.DataFrame(rows), Quantities("", new)
+
+
+def _sources(rows: Iterable[dict[str, str]]) -> list[str]:
+    """Ids of the sources of raw rows, those that print the same figure included."""
+    return sorted({source for row in rows for source in (row["source_id"], *row.get("also", "").split(";")) if source})
 
 
 def _stated_text(claim: Any) -> str:
@@ -351,7 +356,7 @@ def _compare_dollars(article: Article, claim: Any, dollars: Dollars, q: Quantiti
     if dollars.or_at is None:
         return False, False, text, ""
     other = at(dollars.or_at)
-    near = abs(stated / other - 1) * 100 <= DAY_RATE_SPREAD_PCT
+    near = abs(stated - other) <= half_digit + other * DAY_RATE_SPREAD_PCT / 100
     implied = q[f"article.{article.name}.implied_rate.{claim.claim_id}"]
     remark = (
         f"Only at about {implied.text}, close to {q[dollars.or_at].text} ({q[dollars.or_at].label}); "

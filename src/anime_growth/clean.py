@@ -623,7 +623,8 @@ def market(tables: dict[str, pd.DataFrame], edition: int) -> pd.DataFrame:
     joined["level_real_jpy_100m"] = joined["level_jpy_100m"] / joined["cpi_2020_100"] * 100
     columns = [
         *("year", "series", "edition", "level_jpy_100m", "level_usd_bn", "level_real_jpy_100m", "usdjpy"),
-        *("cpi_2020_100", "is_derived", "confidence", "source_id", "raw_cell", "rate_cell", "price_cell"),
+        *("cpi_2020_100", "is_derived", "derivation", "confidence", "source_id", "corroborating_source_ids"),
+        *("raw_cell", "rate_cell", "price_cell"),
     ]
     return joined[columns].sort_values(["series", "year"], ignore_index=True)
 

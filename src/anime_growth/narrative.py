@@ -17,7 +17,7 @@ import jinja2
 import pandas as pd
 
 from anime_growth.claims import CAVEAT, CONTRADICTED, VERDICTS
-from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, contiguous
+from anime_growth.quantities import MODEL_WORDS, SERIES_WORDS, Quantities, Quantity, contiguous
 from anime_growth.words import cardinal, listed, ordinal
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -167,6 +167,7 @@ def context(
         "model_words": MODEL_WORDS,
         "refusal": str(refused["remark"].iloc[0]).removeprefix("not fitted: ") if len(refused) else "",
         "correlated": _correlated(fitted, q),
+        "at_bounds": bool(trends["remark"].str.contains("at their bounds").any()),
         "took_lead": [key.rsplit(".", 1)[1] for key in changes if q[key].value > 0],
         "lost_lead": [key.rsplit(".", 1)[1] for key in changes if q[key].value < 0],
         "verdicts": verdicts,
@@ -175,10 +176,13 @@ def context(
         "contradicted": verdicts[verdicts["verdict"] == CONTRADICTED].to_dict("records"),
         "comparisons": int(checks["comparisons"].sum()),
         "exceptions": int(checks["declared_exceptions"].sum()),
-        "medium_years": _span_words(market.query("series == 'overseas' and confidence == 'medium'")["year"]),
-        "marked_years": [str(year) for year in sorted(breaks.loc[breaks["marks_growth"], "year"].unique())],
+        "independent": int(checks.set_index("check").loc["transcription_agrees", "comparisons"]),
+        "single_years": _span_words(_single_years(tables)),
+        "marked": _marked(breaks),
+        "classifications": list(breaks.loc[breaks["kind"] == "classification", "finding"]),
+        **_sample(fitted, run, q),
         **_dollar_caveats(verdicts, q),
-        **_ratio_years(q),
+        **_ratio_years(q, breaks),
         "content_years": sorted(key.rsplit(".", 1)[1] for key in q if re.match(r"content\.total\.level\.\d{4}$", key)),
         "target": TARGET,
         "goal_year": next((key.rsplit(".", 1)[1] for key in q if key.startswith(f"target.{TARGET}.level.")), ""),
@@ -206,21 +210,65 @@ def _span_words(years: pd.Series) -> str:
     return listed([str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs])
 
 
-def _ratio_years(q: Quantities) -> dict[str, Any]:
-    """Years in which the broad overseas market over studios' receipts is near its median, of how many."""
-    ratios = pd.Series([item.value for key, item in q.items() if key.startswith("market.overseas.over_studio.")])
-    steady = ((ratios / ratios.median() - 1).abs() <= STEADY).sum() if len(ratios) else 0
+def _ratio_years(q: Quantities, breaks: pd.DataFrame) -> dict[str, Any]:
+    """Years in which the broad overseas market over studios' receipts is near its median.
+
+    Counted before and after the first change of method that the register infers for overseas.
+    """
+    prefix = "market.overseas.over_studio."
+    ratios = pd.Series({int(key[len(prefix) :]): item.value for key, item in q.items() if key.startswith(prefix)})
+    changed = breaks[(breaks["series"] == "market.overseas") & (breaks["kind"] == "method")]["year"]
+    if ratios.empty or changed.empty:
+        return {"ratio_is_steady": False}
+    year = int(changed.min())
+    steady = (ratios / ratios.median() - 1).abs() <= STEADY
+    before, after = steady[steady.index < year], steady[steady.index >= year]
     return {
-        "steady_years": int(steady),
-        "ratio_years": len(ratios),
-        "ratio_is_steady": bool(len(ratios)) and steady / len(ratios) > STEADY_PART,
+        "ratio_break": year,
+        "steady_before": int(before.sum()),
+        "years_before": len(before),
+        "steady_after": int(after.sum()),
+        "years_after": len(after),
+        "ratio_is_steady": len(before) > SHORT_RUN and before.mean() > STEADY_PART,
     }
+
+
+def _sample(models: list[str], run: list[int], q: Quantities) -> dict[str, Any]:
+    """The years that the models saw, which the parameter start_year may shorten."""
+    count = round(q[f"trend.overseas.{models[0]}.years"].value) if models else len(run)
+    return {"sample_count": count, "sample_first": run[-count], "next_span": f"{run[-1]}-{run[-1] + 1}"}
+
+
+def _marked(breaks: pd.DataFrame) -> list[str]:
+    """Series and years whose growth compares across a change of scope or method."""
+    rows = breaks[breaks["marks_growth"] & breaks["series"].isin(list(SERIES_WORDS))]
+    return [
+        f"the {SERIES_WORDS[row.series]} into {row.year:.0f} ({'documented' if row.is_documented else 'inferred'})"
+        for row in rows.itertuples()
+    ]
+
+
+def _single_years(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """Years of overseas revenue that no other source prints within rounding."""
+    ours = tables["market"].query("series == 'overseas'")
+    others = pd.concat(
+        [
+            tables["market_editions"].query("series == 'overseas' and not is_derived"),
+            tables["content_exports"].query("sector == 'anime' and not is_derived and not is_rounded"),
+        ]
+    )[["year", "level_jpy_100m", "source_id"]]
+    pairs = ours.merge(others, on="year", suffixes=("", "_other"))
+    apart = (pairs["level_jpy_100m"] - pairs["level_jpy_100m_other"]).abs()
+    confirmed = pairs[(pairs["source_id"] != pairs["source_id_other"]) & (apart <= 1)]["year"]
+    return ours.loc[~ours["year"].isin(confirmed), "year"]
 
 
 def _dollar_caveats(verdicts: pd.DataFrame, q: Quantities) -> dict[str, Any]:
     """Dollar claims that hold only at another rate: how many, of which day, and too low or high."""
     rows = verdicts[(verdicts["verdict"] == CAVEAT) & verdicts["evidence"].str.contains("fx.usdjpy.spot.", regex=False)]
-    off = rows[rows["caveat"].str.startswith("Only at about")]
+    own_year = rows["evidence"].str.extract(r"fx\.usdjpy\.level\.(\d{4})", expand=False)
+    # A figure for another year than the rate's has no average of its own to be measured by.
+    off = rows[rows["caveat"].str.startswith("Only at about") & (rows["period"] == own_year)]
     if off.empty:
         return {"dollar_caveats": 0, "rate_day": "", "rates_low": False}
     keys = off["evidence"].iloc[0].split("; ")

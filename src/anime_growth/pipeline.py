@@ -22,7 +22,21 @@ if TYPE_CHECKING:
 
 
 # Columns of words in the tables that have no schema; an empty one would be read as numbers.
-WORDS = ("model", "remark", "check", "what", "reason", "finding", "source_id", "raw_cell", "rate_cell", "price_cell")
+WORDS = (
+    "derivation",
+    "corroborating_source_ids",
+    "series",
+    "model",
+    "remark",
+    "check",
+    "what",
+    "reason",
+    "finding",
+    "source_id",
+    "raw_cell",
+    "rate_cell",
+    "price_cell",
+)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -53,11 +54,12 @@ def projection_quantities(
         last = fit.years[-1]
         ahead = projected.loc[projected["model"] == model, "year"]
         if len(ahead):
-            end = int(ahead.max())
-            label = f"growth a year from {last} to {end} that the median implies, {MODEL_WORDS[model]}"
-            pair = [f"projection.{series}.{model}.p50.{end}", f"market.{series}.level.{last}"]
-            key = f"projection.{series}.{model}.growth.{last}-{end}"
-            q.compute(key, partial(cagr_pct, years=end - last), pair, units.PERCENT_A_YEAR, label)
+            for end in sorted({last + 1, int(ahead.max())}):
+                label = f"growth a year from {last} to {end} that the median implies, {MODEL_WORDS[model]}"
+                pair = [f"projection.{series}.{model}.p50.{end}", f"market.{series}.level.{last}"]
+                key = f"projection.{series}.{model}.growth.{last}-{end}"
+                unit = units.PERCENT if end == last + 1 else units.PERCENT_A_YEAR
+                q.compute(key, partial(cagr_pct, years=end - last), pair, unit, label)
     return Quantities(known.edition, [item for key, item in q.items() if key not in known])
 
 
@@ -83,9 +85,11 @@ def target_quantities(targets: pd.DataFrame, content: pd.DataFrame, known: Quant
         base = f"target.{name}"
         goal, own = f"{base}.level.{year}", f"{base}.baseline.{base_year}"
         label = f"target: {row['subject']}, {year}"
-        q.observe(goal, row["high_jpy_trn"], units.JPY_TRN, label, f"{row['raw_row']}#value_high")
+        q.observe(goal, row["high_jpy_trn"], replace(units.JPY_TRN, digits=0), label, f"{row['raw_row']}#value_high")
         label = f"baseline named with the target of {row['issuer']}, {base_year}"
-        q.observe(own, row["baseline_jpy_trn"], units.JPY_TRN, label, f"{row['raw_row']}#baseline_value")
+        q.observe(
+            own, row["baseline_jpy_trn"], replace(units.JPY_TRN, digits=1), label, f"{row['raw_row']}#baseline_value"
+        )
         _ask(q, base, "own", goal, own, year - base_year, f"its own baseline of {base_year}")
         for key in totals:
             start = int(key.rsplit(".", 1)[1])

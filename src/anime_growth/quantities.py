@@ -122,11 +122,17 @@ class Quantities(Mapping[str, Quantity]):
         confidence: str = "high",
         caveats: tuple[str, ...] = (),
         edition: str | None = None,
+        derivation: str = "",
     ) -> None:
-        """Take a number from the raw cell at address `cell`."""
+        """Take a number from the raw cell at address `cell`.
+
+        `derivation` says how the collector computed a figure that was not printed itself.
+        """
+        method = f"derived by the collector: {derivation}" if derivation else "as printed"
+        caveats = ("derived", *caveats) if derivation else caveats
         self._add(
             Quantity(
-                key, float(value), unit.name, unit.digits, label, "as printed", (cell,),
+                key, float(value), unit.name, unit.digits, label, method, (cell,),
                 self.edition if edition is None else edition, confidence, caveats,
             )
         )  # fmt: skip
@@ -196,7 +202,9 @@ class Quantities(Mapping[str, Quantity]):
             entry = {name: value for name, value in asdict(item).items() if name != "key"}
             if rows is not None:
                 entry["inputs"] = [
-                    {"cell": name, **sources.parse_cell(name), **rows[name.split("#")[0]]} if "?" in name else name
+                    {"cell": name, **sources.parse_cell(name), **_named(rows[name.split("#")[0]])}
+                    if "?" in name
+                    else name
                     for name in item.inputs
                 ]
             entries[key] = entry
@@ -220,16 +228,21 @@ def _name(function: Callable[..., float]) -> str:
     return f"{function.__module__}.{function.__name__}"
 
 
+def _named(row: Mapping[str, str]) -> dict[str, str]:
+    return {name: row[name] for name in ("sha256", "source_id")}
+
+
 def raw_rows(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
-    """Every raw row that a tidy table rests on: address -> sha256 of its file, and its source_id."""
+    """Every raw row that a tidy table rests on: address -> sha256 of its file, source_id, and further ones."""
     sha256 = tables["raw_files"].set_index("file")["sha256"]
     rows = {}
     for table in tables.values():
         column = next((name for name in ("raw_cell", "raw_row") if name in table.columns), None)
         if column and "source_id" in table.columns:
-            for address, source_id in zip(table[column], table["source_id"], strict=True):
+            others = table.get("corroborating_source_ids", pd.Series("", index=table.index))
+            for address, source_id, also in zip(table[column], table["source_id"], others, strict=True):
                 row = address.split("#")[0]
-                rows[row] = {"sha256": sha256[row.split("?")[0]], "source_id": source_id}
+                rows[row] = {"sha256": sha256[row.split("?")[0]], "source_id": source_id, "also": also}
     return rows
 
 
@@ -356,7 +369,10 @@ def _levels(q: Quantities, name: str, rows: pd.DataFrame) -> None:
     words = SERIES_WORDS[name]
     for row in rows.itertuples():
         level, year = f"{name}.level.{row.year}", row.year
-        q.observe(level, row.level_jpy_100m, units.JPY_100M, f"{words}, {year}", row.raw_cell, row.confidence)
+        q.observe(
+            level, row.level_jpy_100m, units.JPY_100M, f"{words}, {year}", row.raw_cell, row.confidence,
+            derivation=row.derivation,
+        )  # fmt: skip
         rate, price = f"fx.usdjpy.level.{year}", f"price.cpi.level.{year}"
         label = f"{words}, {year}, at the year's average exchange rate"
         q.compute(f"{name}.level_usd.{year}", usd_bn, [level, rate], units.USD_BN, label)
@@ -525,7 +541,7 @@ def describe_studio(studio_editions: pd.DataFrame) -> Quantities:
         edition = str(row["edition"])
         q.observe(
             f"{name}.level.{year}", row["level_jpy_100m"], units.JPY_100M, label, row["raw_cell"],
-            row["confidence"], ("derived",) if row["is_derived"] else (), edition,
+            row["confidence"], (), edition, row["derivation"],
         )  # fmt: skip
     _studio_growth(q, studio_editions)
     for year in sorted({int(key.rsplit(".", 1)[1]) for key in q}):
@@ -566,13 +582,12 @@ def _studio_growth(q: Quantities, editions: pd.DataFrame) -> None:
                         label = f"{SERIES_WORDS[name]}, {when}, edition {row['edition_label']}"
                         q.observe(
                             key, row["level_jpy_100m"], units.JPY_100M, label, row["raw_cell"], row["confidence"],
-                            ("derived",) if row["is_derived"] else (), str(row["edition"]),
+                            (), str(row["edition"]), row["derivation"],
                         )  # fmt: skip
                 pair.append(key)
-            derived = bool(best[1]["is_derived"]) or bool(best[2]["is_derived"])
             q.compute(
                 f"{name}.growth.{year}", growth_pct, pair, units.PERCENT,
-                f"growth of {SERIES_WORDS[name]} in {year}", caveats=("derived",) if derived else (),
+                f"growth of {SERIES_WORDS[name]} in {year}",
             )  # fmt: skip
 
 
@@ -605,7 +620,7 @@ def describe_categories(categories: pd.DataFrame) -> Quantities:
         label = f"category {str(category).replace('_', ' ')}, {year}"
         q.observe(
             f"category.{category}.level.{year}", row["level_jpy_100m"], units.JPY_100M, label, row["raw_cell"],
-            "medium" if row["is_derived"] else "high", ("derived",) if row["is_derived"] else (), str(row["edition"]),
+            "medium" if row["is_derived"] else "high", (), str(row["edition"]), row["derivation"],
         )  # fmt: skip
     for key in list(q):
         name, year = key.split(".")[1], int(key.rsplit(".", 1)[1])
@@ -630,7 +645,7 @@ def describe_content(content: pd.DataFrame, market: Quantities) -> Quantities:
             q.observe(
                 f"content.{sector}.level{variant}.{year}", row["level_jpy_100m"], units.JPY_100M, label,
                 row["raw_cell"], "medium" if row["is_derived"] or row["is_rounded"] else "high",
-                ("rounded",) if row["is_rounded"] else (), row["release"],
+                ("rounded",) if row["is_rounded"] else (), row["release"], row["derivation"],
             )  # fmt: skip
     years = sorted(int(key.rsplit(".", 1)[1]) for key in q if key.startswith("content.total.level.2"))
     for year in years:
@@ -675,10 +690,9 @@ def describe_market_cap(market_cap: pd.DataFrame) -> Quantities:
     for row in rows[rows["measure"] == "combined market cap"].itertuples():
         name = MARKET_CAP_GROUPS[row.entity]
         label = f"market value of {row.entity}, {row.date}"
-        caveats = ("derived",) if row.is_derived else ()
         q.observe(
             f"market_cap.{name}.level.{row.date}", row.value, replace(units.JPY_TRN, digits=1), label, row.raw_cell,
-            "medium", caveats,
+            "medium", derivation=row.derivation,
         )  # fmt: skip
     for row in rows[rows["measure"] == "change since end-2024"].itertuples():
         label = f"change of market value of {row.entity} since the end of 2024, on {row.date}"

@@ -10,7 +10,7 @@ Assumes: years follow one another without a gap, levels are above zero, at least
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ from anime_growth import units
 from anime_growth.quantities import MODEL_WORDS, SERIES_WORDS, Quantities
 
 MIN_YEARS = 8
+# An estimate this near to a bound counts as held by it.
+BOUND_REACH = 1e-3
 
 
 class CannotFit(Exception):
@@ -35,10 +37,12 @@ class CannotFit(Exception):
 class Fit:
     """One model fitted to one series.
 
-    `growth_pct` is the growth a year that the model carries into the next year, with its 95 %
-    interval (None where the model fixes growth by assumption). `forecast(horizons)` gives the log
-    location and spread [horizon -> (location, spread)]; `degrees` is the Student degrees of freedom
-    of the forecast, infinite for a normal one. `residuals` are log one-step or fit errors by year.
+    `growth_pct` is the model's growth a year (average change, slope of the line, slope of the
+    smoothed trend), with its 95 % interval (None where the model fixes growth by assumption). The
+    next year's median may lie elsewhere: a fitted line does not start from the last value.
+    `forecast(horizons)` gives log location and spread [horizon -> (location, spread)]; `degrees` is
+    the Student degrees of freedom of the forecast, infinite for a normal one. `residuals` are log
+    one-step or fit errors by year.
     """
 
     model: str
@@ -197,9 +201,32 @@ def damped_trend(levels: pd.Series) -> Fit:
         residuals=pd.Series(np.asarray(result.resid), index=log.index),
         forecast=forecast,
         fitted=pd.Series(np.exp(np.asarray(result.fittedvalues)), index=log.index),
+        findings=_at_bounds(dict(zip(names, np.asarray(result.params), strict=True))),
         notes={"damping": float(result.params[damping])},
     )
 
+
+# statsmodels keeps the damping between these; the trend's smoothing cannot exceed the level's.
+DAMPING_BOUNDS = (0.8, 0.98)
+
+
+def _at_bounds(parameters: dict[str, float]) -> tuple[str, ...]:
+    """A finding where an estimate sits on its bound, which leaves the growth interval without basis."""
+    damping = parameters["damping_trend"]
+    held = [f"damping {bound:g}" for bound in DAMPING_BOUNDS if abs(damping - bound) < BOUND_REACH]
+    if parameters["smoothing_level"] - parameters["smoothing_trend"] < BOUND_REACH:
+        held.append("smoothing of the trend as fast as of the level")
+    if not held:
+        return ()
+    return (f"estimates at their bounds ({', '.join(held)}): the growth interval has no firm basis",)
+
+
+GROWTH_WORDS = {
+    "naive": "growth a year, nought by assumption",
+    "drift": "average growth a year",
+    "loglinear": "growth a year along the fitted line",
+    "damped_trend": "growth a year of the smoothed trend, which fades from the next year on",
+}
 
 MODELS: dict[str, Callable[[pd.Series], Fit]] = {
     "naive": naive,
@@ -235,8 +262,8 @@ def fit(model: str, levels: pd.Series) -> Fit:
             result = MODELS[model](checked)
         except (np.linalg.LinAlgError, ValueError, FloatingPointError) as problem:
             raise CannotFit(f"the fit failed ({problem})") from problem
-    findings = tuple(dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught))
-    return Fit(**{**result.__dict__, "findings": findings})
+    warned = dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught)
+    return replace(result, findings=(*result.findings, *warned))
 
 
 def fit_all(levels: pd.Series) -> tuple[dict[str, Fit], dict[str, str]]:
@@ -294,10 +321,10 @@ def trend_quantities(fits: dict[str, Fit], known: Quantities, series: str = "ove
             if value is not None:
                 q.record(f"{base}.{measure}", value, unit, f"{label}: {said}", method, inputs, digits)  # noqa: B023
 
-        add("growth", result.growth_pct, units.PERCENT_A_YEAR, "growth a year carried into the next year")
+        add("growth", result.growth_pct, units.PERCENT_A_YEAR, GROWTH_WORDS[model])
         add("growth_lo95", result.growth_lo95, units.PERCENT_A_YEAR, "lower end of the 95 % interval of growth")
         add("growth_hi95", result.growth_hi95, units.PERCENT_A_YEAR, "upper end of the 95 % interval of growth")
-        add("log_slope", result.log_slope, units.RATIO, "log growth a year carried into the next year", 4)
+        add("log_slope", result.log_slope, units.RATIO, f"{GROWTH_WORDS[model]}, log", 4)
         add("years", len(result.years), units.COUNT, "years in the sample")
         for measure, value in residual_checks(result).items():
             unit = units.YEAR if measure.endswith("year") else units.RATIO
