@@ -60,7 +60,7 @@ def test_the_narrative_says_what_the_figures_say(tables):
     text = story(tables, clean.market(tables, 2025))
     assert "JPY 2.17 trillion**, a record," in text
     assert "rose by **26.0 %** in a year; measured in dollars, it rose by **16.9 %**" in text
-    assert "the fourth-fastest year of 22; for the whole market it was the second-fastest" in text
+    assert "the fourth-fastest year of 22 for overseas revenue and the second-fastest for the whole market" in text
     assert "first passed domestic in 2020, fell behind again in 2021, and took the lead once more in 2023" in text
     assert "The lead widened from JPY 97.9 billion to JPY 499.7 billion" in text
 
@@ -115,3 +115,17 @@ def test_every_figure_that_the_narrative_places_is_promised_by_a_step():
     for template in narrative.TEMPLATES.glob("narrative.*.j2"):
         placed = set(re.findall(r"<!-- figure: (\w+) -->", template.read_text(encoding="utf-8")))
         assert placed and placed <= promised
+
+
+def test_another_start_year_changes_the_sample_that_the_text_speaks_of(tables):
+    text = story(tables, clean.market(tables, 2025), start=2012)
+    assert "Over twelve yearly steps since 2012" in text
+    assert "the same 13 yearly figures, 2012 to 2024" in text
+    assert "starts at the lowest year of the series" in text
+    assert "23 points" not in text
+
+
+def test_the_breaks_are_named_with_their_series_and_year(tables):
+    text = story(tables, clean.market(tables, 2025))
+    assert "the overseas anime market into 2020 (inferred)" in text
+    assert ".0 " not in text.split("How this could be wrong")[1].replace("% ", "")

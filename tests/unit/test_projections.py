@@ -72,7 +72,7 @@ def test_targets_are_in_trillions_baselines_as_printed_and_growth_in_percent_a_y
         measure = key.split(".")[2]
         expected = {"level": "trn JPY", "baseline": "trn JPY", "multiple": "times", "required_growth": "% a year"}
         assert name == expected[measure], key
-    assert every_quantity["target.content_2033.level.2033"].text == "JPY 20.00 trillion"
+    assert every_quantity["target.content_2033.level.2033"].text == "JPY 20 trillion"
 
 
 def test_a_rounded_baseline_is_marked_as_rounded(every_quantity):

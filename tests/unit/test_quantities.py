@@ -221,7 +221,7 @@ def test_the_raw_cells_behind_a_quantity_are_found_through_all_its_inputs(every_
 
 
 # --- every quantity on the real data -------------------------------------------------------------
-MODELS_AND_WORDS = re.compile(r"as printed|anime_growth\.trends\.\w+|[\w.]+: .+")
+MODELS_AND_WORDS = re.compile(r"as printed|derived by the collector: .+|anime_growth\.trends\.\w+|[\w.]+: .+")
 CALL = re.compile(r"([\w.]+)\.(\w+)(?:\((.*)\))?")
 
 
@@ -274,7 +274,7 @@ def test_every_input_is_a_quantity_or_a_raw_cell(every_quantity):
     for item in every_quantity.values():
         assert item.inputs, item.key
         for name in item.inputs:
-            assert ("?" in name) == (item.method == "as printed"), item.key
+            assert ("?" in name) == item.method.startswith(("as printed", "derived by the collector")), item.key
             assert "?" in name or name in every_quantity, f"{item.key} rests on {name}"
 
 
@@ -365,9 +365,9 @@ def test_what_the_rate_explains_is_stated_only_of_growth_above_zero(every_quanti
 
 def test_growth_into_a_year_of_another_scope_or_method_carries_the_note(every_quantity):
     marked = {
-        key: item.caveats
+        key: tuple(caveat for caveat in item.caveats if caveat != "derived")
         for key, item in every_quantity.items()
-        if re.fullmatch(r"market\.\w+\.growth\.\d+", key) and item.caveats
+        if re.fullmatch(r"market\.\w+\.growth\.\d+", key) and set(item.caveats) - {"derived"}
     }
     assert marked == {
         "market.overseas.growth.2020": ("N7",),
@@ -397,7 +397,7 @@ def studio(*rows):
         [
             {
                 "year": year, "series": "overseas", "edition": int(label[:4]), "edition_label": label,
-                "is_main_edition": len(label) == 4, "level_jpy_100m": float(level), "is_derived": False,
+                "is_main_edition": len(label) == 4, "level_jpy_100m": float(level), "is_derived": False, "derivation": "",
                 "confidence": confidence, "raw_cell": f"s.csv?year={year}&series=o&edition={label}#value",
             }
             for year, label, level, confidence in rows

@@ -417,8 +417,17 @@ def test_the_table_of_trends_repeats_the_fits(fits):
     for model, fit in fits.items():
         assert table.loc[model, "growth_pct_a_year"] == fit.growth_pct
         assert (table.loc[model, "first_year"], table.loc[model, "last_year"]) == (2002, 2024)
-    assert set(table["remark"]) == {""}
+    remarks = table["remark"].to_dict()
+    assert "damping 0.8" in remarks.pop("damped_trend")
+    assert set(remarks.values()) == {""}
 
 
 def test_every_model_has_its_words():
     assert set(trends.MODEL_WORDS) == set(MODELS)
+
+
+def test_estimates_at_their_bounds_are_a_finding_and_free_ones_are_not():
+    free = {"smoothing_level": 0.8, "smoothing_trend": 0.3, "damping_trend": 0.9}
+    assert trends._at_bounds(free) == ()
+    assert "damping 0.98" in trends._at_bounds({**free, "damping_trend": 0.98})[0]
+    assert "as fast as of the level" in trends._at_bounds({**free, "smoothing_trend": 0.8})[0]
