@@ -19,6 +19,8 @@ ROUNDING_JPY_100M = 1.0
 ROUNDING_PCT = 0.0051
 # The three averages of one year's exchange rate differ by days covered, not by more than this.
 RATE_SPREAD_PCT = 0.5
+# No year since 1973 moved the yen by more; a slipped digit does.
+RATE_STEP_PCT = 30
 PRICE_SPREAD_PCT = 0.001
 
 
@@ -76,6 +78,8 @@ def run(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """
     rows, used = [], set()
     for name, (what, comparisons) in _checks(tables).items():
+        if not comparisons:
+            raise InputError(f"check {name}", "finds nothing to compare", "Restore the rows that it looks at")
         failed = [comparison for comparison in comparisons if not comparison.holds]
         for comparison in failed:
             if not any(item.check == name and item.item == comparison.item for item in DECLARED):
@@ -150,6 +154,14 @@ def _checks(tables: dict[str, pd.DataFrame]) -> dict[str, tuple[str, list[Compar
             "every reading of a studio figure must meet its most trusted reading",
             list(_studio_editions(studio)),
         ),
+        "exchange_rates_move_little": (
+            f"a year's exchange rate must lie within {RATE_STEP_PCT} % of the year before",
+            list(_rate_steps(tables["exchange_rates"])),
+        ),
+        "spot_rates_near_average": (
+            f"a single day's exchange rate must lie within {RATE_STEP_PCT} % of its year's average",
+            list(_spot(tables["exchange_rates"], tables["spot_rates"])),
+        ),
         "exchange_rates_agree": (
             f"the averages of one year's exchange rate must agree within {RATE_SPREAD_PCT} %",
             list(_rates(tables["exchange_rates"])),
@@ -203,7 +215,7 @@ def _transcription(market: pd.DataFrame) -> Iterator[Comparison]:
 
     An edition older than the newest one is left out: later editions have restated it.
     """
-    latest = market["edition"].max()
+    latest = clean.choose_edition(market, "latest")
     ours = market[(market["edition"] == latest) & market["is_main_edition"] & (market["confidence"] == "high")]
     others = market[(market["edition"] < latest) & (market["confidence"] == "high")]
     newest = others[others["edition"] == others.groupby("year")["edition"].transform("max")]
@@ -306,6 +318,22 @@ def _rates(rates: pd.DataFrame) -> Iterator[Comparison]:
             reference = recommended[row.year]
             tolerance = reference * RATE_SPREAD_PCT / 100
             yield Comparison(f"{row.method} {row.year}", row.usdjpy, reference, tolerance, row.raw_cell)
+
+
+def _rate_steps(rates: pd.DataFrame) -> Iterator[Comparison]:
+    rows = rates[rates["is_recommended"]].set_index("year")
+    for year, row in rows.iterrows():
+        if year - 1 in rows.index:
+            before = rows.loc[year - 1, "usdjpy"]
+            yield Comparison(f"rate {year}", row["usdjpy"], before, before * RATE_STEP_PCT / 100, row["raw_cell"])
+
+
+def _spot(rates: pd.DataFrame, spot: pd.DataFrame) -> Iterator[Comparison]:
+    averages = rates[rates["is_recommended"]].set_index("year")["usdjpy"]
+    for row in spot.itertuples():
+        average = averages.get(int(row.date[:4]))
+        if average is not None:
+            yield Comparison(f"rate of {row.date}", row.usdjpy, average, average * RATE_STEP_PCT / 100, row.raw_cell)
 
 
 def _prices(prices: pd.DataFrame) -> Iterator[Comparison]:

@@ -11,6 +11,8 @@ and `rules.yml`, which binds each claim to quantities. A rule says one of three 
 The stated value is the claim's own; the default tolerance is half a unit of its last printed digit.
 """
 
+import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -34,6 +36,10 @@ SUPPORTED, CAVEAT, CONTRADICTED, NOT_CHECKABLE = VERDICTS = (
 # A rate moves within a day and articles round: a dollar figure counts as made at a day's rate if it
 # is met within this, its own rounding granted.
 DAY_RATE_SPREAD_PCT = 0.1
+
+
+# A missing name this near to a known one is a slip of the pen.
+LIKELY_SLIP = 0.93
 
 
 class _Strict(BaseModel):
@@ -87,6 +93,12 @@ class Rule(_Strict):
             raise ValueError("computed and unit go together")
         if self.unit is not None and self.unit not in units.UNITS:
             raise ValueError(f"unit {self.unit!r} is unknown; use one of {', '.join(units.UNITS)}")
+        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
+            raise ValueError("a tolerance is a number from zero up")
+        if self.not_checkable is not None and not self.not_checkable.strip():
+            raise ValueError("not_checkable needs its reason")
+        if self.holds is not None and not expressions.KEY.search(self.holds):
+            raise ValueError("holds compares no quantity")
         if self.tolerance is not None and not self.tolerance_reason:
             raise ValueError("a tolerance needs its tolerance_reason")
         return self
@@ -122,6 +134,18 @@ class Article:
         return f"{where}, field {field}" if field else where
 
 
+class _OnceEach(yaml.SafeLoader):
+    """YAML that refuses a key given twice, of which the last would win unnoticed."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of `node`, its keys once each."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key, (key_node, _) in zip(keys, node.value, strict=True):
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{key} is given twice", key_node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def articles() -> list[Article]:
     """Every article under data/raw/articles, each claim with exactly one rule.
 
@@ -141,13 +165,20 @@ def articles() -> list[Article]:
 def _read_rules(path: Path, claim_ids: list[str]) -> dict[str, Rule]:
     shown = paths.shown(path)
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceEach)
     except OSError as problem:
         raise InputError(shown, "is missing", "Write a rule for each claim as CONTRIBUTING.md shows") from problem
+    except (UnicodeDecodeError, RecursionError) as problem:
+        raise InputError(
+            shown, "cannot be read as YAML in UTF-8", "Save it as UTF-8, without deep nesting"
+        ) from problem
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{shown}{line}", "is not valid YAML", "Check indentation and quotes") from problem
+        what = getattr(problem, "problem", "") or "it cannot be parsed"
+        raise InputError(
+            f"{shown}{line}", f"is not valid YAML: {what}", "Check indentation, quotes and repeats"
+        ) from problem
     if not isinstance(entries, dict):
         raise InputError(shown, "holds no rules by claim id", "Write one entry a claim, such as `C01:`")
     for claim_id in claim_ids:
@@ -239,17 +270,21 @@ def _stated_text(claim: Any) -> str:
 
 def _stated(article: Article, claim: Any) -> tuple[float, float]:
     """The stated value and half a unit of its last printed digit, in the claim's unit."""
-    numbers = re.findall(r"\d+(?:\.(\d+))?", claim.value)
-    value = expressions.stated_arithmetic(claim.value) if len(numbers) > 1 else None
-    if len(numbers) == 1:
-        value = float(re.search(r"\d+(?:\.\d+)?", claim.value)[0])  # type: ignore[index]
-    if value is None:
+    text = claim.value.strip().replace("−", "-")
+    numbers = re.findall(r"\.?([0-9]+)", text)
+    decimals = re.findall(r"\.([0-9]+)", text)
+    value: float | None = None
+    if re.fullmatch(r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?", text):
+        value = float(text)
+    elif re.fullmatch(r"[0-9.]+( [-+] [0-9.]+)+", text):
+        value = expressions.stated_arithmetic(text)
+    if value is None or not numbers:
         raise InputError(
             article.place(claim.claim_id, "computed"),
             f"the claim's value {claim.value!r} is not a number",
             "Judge it by `holds`, or state it as a number in claims.csv",
         )
-    return value, 0.5 * 10.0 ** -len(numbers[-1])
+    return value, 0.5 * 10.0 ** -len(decimals[-1] if decimals else "")
 
 
 def _unit_of(claim: Any) -> units.Unit:
@@ -262,6 +297,10 @@ def _unit_of(claim: Any) -> units.Unit:
 def _imply_rate(q: Quantities, article: Article, claim: Any, dollars: Dollars) -> None:
     """Yen per dollar that turns the yen quantity into the article's dollar figure."""
     stated, _ = _stated(article, claim)
+    if stated <= 0:
+        raise InputError(
+            article.place(claim.claim_id, "dollars"), "the stated dollars are not above zero", "Correct them"
+        )
     usd_bn = units.convert(stated, _unit_of(claim), units.USD_BN)
     item = q[dollars.of]
     level = units.convert(item.value, units.UNITS[item.unit], units.JPY_100M)
@@ -280,6 +319,7 @@ def _judge(article: Article, claim: Any, q: Quantities) -> Judgement:
         return Judgement(NOT_CHECKABLE, caveat=_filled(rule.not_checkable, q, article, claim.claim_id))
     used = list(dict.fromkeys(key for _, text in rule.expressions() for key in expressions.keys(text)))
     missing = [key for key in used if key not in q]
+    _refuse_misspelt(article, claim.claim_id, missing, q)
     if missing:
         reason = f"This run has no {missing[0]}, which the rule needs; another edition may print it."
         return Judgement(NOT_CHECKABLE, caveat=reason)
@@ -316,6 +356,16 @@ def _judge(article: Article, claim: Any, q: Quantities) -> Judgement:
             said = [say(alternative.say), *_remarks(rule, true, say)]
             return Judgement(CAVEAT, computed, " ".join(said), tuple(used))
     return Judgement(CONTRADICTED, computed, say(rule.otherwise), tuple(used))
+
+
+def _refuse_misspelt(article: Article, claim_id: str, missing: list[str], q: Quantities) -> None:
+    """A key that this run lacks is another edition's, unless its name is nearly one that it has."""
+    names = {key.rpartition(".")[0] for key in q}
+    for key in missing:
+        name = key.rpartition(".")[0]
+        near = difflib.get_close_matches(name, names, n=1, cutoff=LIKELY_SLIP)
+        if name not in names and near:
+            raise InputError(article.place(claim_id), f"there is no quantity {key}", f"Did you mean {near[0]}?")
 
 
 def _remarks(rule: Rule, true: Any, say: Any) -> list[str]:

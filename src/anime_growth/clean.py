@@ -408,6 +408,10 @@ def clean_targets(raw: pd.DataFrame) -> pd.DataFrame:
     frame = _whole(raw, "target_year", "baseline_year").rename(
         columns={"value_low": "low_jpy_trn", "value_high": "high_jpy_trn", "baseline_value": "baseline_jpy_trn"}
     )
+    backward = frame["baseline_year"] >= frame["target_year"]
+    if backward.any():
+        row = frame[backward].iloc[0]
+        raise InputError(where(row, "baseline_year"), "is not before target_year", f"Compare with {row['source_id']}")
     crossed = frame["low_jpy_trn"] > frame["high_jpy_trn"]
     if crossed.any():
         row = frame[crossed].iloc[0]
@@ -447,6 +451,9 @@ def clean_japan_cpi_annual(raw: pd.DataFrame) -> pd.DataFrame:
 def clean_market_cap(raw: pd.DataFrame) -> pd.DataFrame:
     """Market values of entertainment and car makers on single days, each row with its own unit."""
     frame = _whole(raw, "is_derived")
+    sunk = frame["measure"].isin(["combined market cap", "market cap"]) & (frame["value"] <= 0)
+    if sunk.any():
+        raise InputError(where(frame[sunk].iloc[0], "value"), "is not above zero", "Compare the row with its source")
     frame = frame.assign(
         unit=_unit_names(frame),
         is_derived=_flags(frame, "is_derived"),
@@ -464,6 +471,13 @@ def clean_methodology_notes(raw: pd.DataFrame) -> pd.DataFrame:
             where(row, "note_id"),
             f"note {row['note_id']} has no series and year",
             "Add it to BREAKS in src/anime_growth/clean.py",
+        )
+    gone = sorted(set(BREAKS) - set(raw["note_id"]))
+    if gone:
+        raise InputError(
+            where(raw.iloc[-1], "note_id"),
+            f"note {gone[0]} is missing, on which the register of breaks rests",
+            "Restore it, or take it out of BREAKS in src/anime_growth/clean.py",
         )
     frame = raw.assign(is_documented=raw["status"].str.startswith("documented"))
     return _checked("method_notes", frame, {"is_documented": "status"})
@@ -506,6 +520,7 @@ def clean_all() -> dict[str, pd.DataFrame]:
 
     Raises InputError for the first bad row of the first bad file.
     """
+    sources.refuse_unlisted()
     raw = {table: sources.read(table) for table in CLEANERS}
     tables = {tidy: clean(raw[table]) for table, (tidy, clean) in CLEANERS.items()}
     for table in (*raw, "claims"):
@@ -563,7 +578,7 @@ def raw_file_register() -> pd.DataFrame:
             "bytes": file.resource.bytes,
             "source": file.package.source,
             "edition": file.package.edition,
-            "accessed": file.package.accessed,
+            "accessed": file.package.accessed.isoformat(),
             "terms": "; ".join(licence.get("title", licence.get("name", "")) for licence in file.package.licenses),
         }
         for file in sources.raw_files()
@@ -630,10 +645,19 @@ def market(tables: dict[str, pd.DataFrame], edition: int) -> pd.DataFrame:
 
 
 def choose_edition(market_editions: pd.DataFrame, wanted: int | str) -> int:
-    """The edition named by the parameter; `latest` is the newest one. Raises InputError otherwise."""
+    """The edition named by the parameter; `latest` is the newest that prints a full series.
+
+    A newer edition of which only a few years are at hand can be chosen by its year. Raises InputError
+    for an edition that is not there.
+    """
     known = editions(market_editions)
+    if not known:
+        raise InputError("table market_editions", "no edition prints two years running", "Add the missing rows")
     if wanted == "latest":
-        return known[-1]
+        main = market_editions[market_editions["is_main_edition"] & (market_editions["series"] == "overseas")]
+        years = main.groupby("edition")["year"].nunique()
+        full = [edition for edition in known if years.get(edition, 0) >= FULL_SERIES_YEARS]
+        return (full or known)[-1]
     if wanted not in known:
         raise InputError(
             "parameter edition",

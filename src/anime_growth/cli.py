@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 bad parameters or input.
 """
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,12 @@ def _told_plainly() -> Iterator[None]:
     """Errors that a user can act on: one line on stderr and the exit code."""
     from anime_growth.runs import StepFailed
 
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    # A scheduler's stop and a closed terminal are handled like Ctrl-C: the run is kept and named.
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, stop)
     try:
         yield
     except InputError as problem:
@@ -97,7 +104,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
             if begun:
                 bar.advance(task)
             begun.append(name)
-            bar.update(task, description=f"{name} ({STEPS[name].question})")
+            bar.update(task, description=name)
 
         yield on_step
         bar.advance(task)
@@ -107,7 +114,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 def publish(
     folder: Annotated[Path | None, typer.Argument(help="A finished run; the latest one by default.")] = None,
 ) -> None:
-    """Make a finished run of defaults the committed reference: published/ and the notebooks' outputs."""
+    """Publish a finished run with default parameters: the reference folder, notebook outputs, README."""
     from anime_growth import runs
 
     with _told_plainly():

@@ -101,6 +101,10 @@ class _Evaluate(Transformer[Token, Any]):
         return _CALL[str(name)](*arguments)
 
 
+# A key as it stands inside an expression.
+KEY = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*)+")
+
+
 def parse(expression: str, where: str) -> Any:
     """The syntax tree of `expression`. Raises InputError at `where` if it does not parse."""
     try:
@@ -122,7 +126,10 @@ def keys(expression: str, where: str = "expression") -> list[str]:
     ['market.overseas.level.2024', 'market.total.level.2024']
     """
     tree = parse(expression, where)
-    return list(dict.fromkeys(str(token) for token in tree.scan_values(lambda token: token.type == "KEY")))
+    try:
+        return list(dict.fromkeys(str(token) for token in tree.scan_values(lambda token: token.type == "KEY")))
+    except RecursionError as problem:
+        raise InputError(where, "an expression is nested too deeply", "Shorten it") from problem
 
 
 def evaluate(expression: str, values: Mapping[str, float], where: str = "expression") -> Any:

@@ -550,6 +550,16 @@ def overseas_growth(market: pd.DataFrame, breaks: pd.DataFrame, q: Quantities) -
     )  # fmt: skip
 
 
+def _across_breaks(q: Quantities, series: str) -> list[str]:
+    """A note that names the years whose growth compares across a change of scope or method."""
+    marked = {
+        str(year): [caveat for caveat in item.caveats if re.fullmatch(r"N\d+", caveat)]
+        for year, item in _by_year(q, f"{series}.growth").items()
+    }
+    told = [f"{year} ({', '.join(notes)})" for year, notes in marked.items() if notes]
+    return [f"Growth into {listed(told)} compares across a change of scope or method."] if told else []
+
+
 @_themed
 def contributions(q: Quantities) -> Drawing:
     """Points that overseas and domestic add to growth of the whole market by year [% of the year before]."""
@@ -567,7 +577,7 @@ def contributions(q: Quantities) -> Drawing:
         f"The market {_direction(sums[year])} in {year}: {listed(added)} points",
         f"Growth of the whole market split exactly into its two parts; dots: their sum. Edition {_edition(q)}, in yen.",
         "Stacked bars by year of the points that overseas and domestic add to growth, with dots for the whole market.",
-        _aja(_edition(q)),
+        _aja(_edition(q)), _across_breaks(q, "market.total"),
     )  # fmt: skip
 
 
@@ -624,7 +634,7 @@ def growth_split(q: Quantities) -> Drawing:
         "growth_split", figure, data.reset_index(), title,
         f"Log growth in yen = log growth in dollars + log change of yen per dollar, exactly. Edition {_edition(q)}.",
         "Stacked bars by year of dollar growth and the exchange rate, with dots for growth in yen.",
-        f"{_aja(_edition(q))}; FRED AEXJPUS",
+        f"{_aja(_edition(q))}; FRED AEXJPUS", _across_breaks(q, "market.overseas"),
     )  # fmt: skip
 
 

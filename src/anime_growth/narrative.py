@@ -85,9 +85,14 @@ class Teller:
 
     # --- words that follow from numbers ---
     def moved(self, *parts: object) -> str:
-        """`rose`, `fell` or `stood still`, from the sign."""
-        value = self.value(*parts)
-        return "rose" if value > 0 else "fell" if value < 0 else "stood still"
+        """`rose`, `fell` or, where it prints as nought, `moved`, as in moved by 0.0 %."""
+        value = self.printed(*parts)
+        return "rose" if value > 0 else "fell" if value < 0 else "moved"
+
+    def printed(self, *parts: object) -> float:
+        """The value at its printed precision, so that what reads as nought counts as nought."""
+        item = self.q[_key(parts)]
+        return round(item.value, item.digits)
 
     def ranked(self, words: str, *parts: object) -> str:
         """`the fastest`, `the second-fastest` and so on, from a rank."""
@@ -113,9 +118,28 @@ def _key(parts: tuple[object, ...]) -> str:
 
 def tell(context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
     """The narrative in Markdown; with `as_html` every number carries its key and source on hover."""
+    if as_html:  # claims and caveats come out of files that anyone may write
+        rows = ("contradicted", "ranked_with_caveat")
+        escaped = {name: [{k: html.escape(str(v)) for k, v in row.items()} for row in context[name]] for name in rows}
+        notes = [html.escape(note) for note in context["classifications"]]
+        context = {**context, **escaped, "classifications": notes}
     text = _render("narrative.en.md.j2", context, q, as_html)
     text = re.sub(r"\n*(<!-- figure: \w+ -->)\n*", r"\n\n\1\n\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def placed(told: str) -> list[str]:
+    """Names of the figures that the narrative places, in order."""
+    return re.findall(r"<!-- figure: (\w+) -->", told)
+
+
+def with_pictures(told: str, figures: Mapping[str, tuple[bytes, str]]) -> str:
+    """The narrative in Markdown with its figures as pictures that lie next to it."""
+
+    def picture(mark: re.Match[str]) -> str:
+        return f"![{figures[mark[1]][1]}](figures/{mark[1]}.svg)"
+
+    return re.sub(r"<!-- figure: (\w+) -->", picture, told)
 
 
 def finding(context: Mapping[str, Any], q: Quantities) -> str:
@@ -168,8 +192,7 @@ def context(
         "refusal": str(refused["remark"].iloc[0]).removeprefix("not fitted: ") if len(refused) else "",
         "correlated": _correlated(fitted, q),
         "at_bounds": bool(trends["remark"].str.contains("at their bounds").any()),
-        "took_lead": [key.rsplit(".", 1)[1] for key in changes if q[key].value > 0],
-        "lost_lead": [key.rsplit(".", 1)[1] for key in changes if q[key].value < 0],
+        "lead_story": _lead_story(changes, q),
         "verdicts": verdicts,
         "counts": {name: int((verdicts["verdict"] == name).sum()) for name in VERDICTS},
         "ranked_with_caveat": verdicts.query("verdict == @CAVEAT and kind == 'ranking'").to_dict("records"),
@@ -194,6 +217,20 @@ def context(
         "interval": "95 %",
         "rounded_baseline": next((key for key in q if key.startswith(rounded) and "_as_" in key), ""),
     }  # fmt: skip
+
+
+def _lead_story(changes: list[str], q: Quantities) -> list[str]:
+    """Every change of lead in order: took it, lost it, took it again."""
+    told, taken, lost = [], 0, 0
+    for key in changes:
+        year = key.rsplit(".", 1)[1]
+        if q[key].value > 0:
+            told.append(f"{'took the lead back' if taken else 'passed domestic'} in {year}")
+            taken += 1
+        else:
+            told.append(f"{'fell behind again' if taken or lost else 'fell behind'} in {year}")
+            lost += 1
+    return told
 
 
 def _last_run(years: list[int]) -> list[int]:

@@ -69,5 +69,5 @@ def from_text(pairs: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"parameter {pair!r}", "is not written name=value", "Write for example edition=2025")
         if name in values:
             raise InputError(f"parameter {name}", "is given twice", "Give it once")
-        values[name] = int(text) if re.fullmatch(r"-?[0-9]+", text) else text
+        values[name] = int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else text
     return values

@@ -41,7 +41,7 @@ def notebooks() -> Path:
 def current_run() -> Path:
     """Folder the notebooks read from and write to: the chain's, or `interactive` by hand."""
     chosen = os.environ.get(RUN_VARIABLE)
-    return Path(chosen).resolve() if chosen else runs() / "interactive"
+    return Path(chosen).expanduser().resolve() if chosen else runs() / "interactive"
 
 
 def shown(path: Path) -> str:

@@ -133,19 +133,37 @@ class Step:
 
     # --- reading ---
     def input_file(self, name: str) -> Path:
-        """A file of this run; by hand, where this run has none yet, the published one."""
+        """A file of this run, once its maker has finished; by hand, before that, the published one."""
+        maker = next((step.name for step in STEPS.values() if name in step.promises), "the earlier notebooks")
         own = self.folder / name
-        if own.exists():
+        if own.exists() and self._finished(maker):
             return own
         published = paths.published() / name
-        if self._may_borrow and published.exists():
+        if self._may_borrow and published.exists() and not self._finished(maker):
             return published
-        maker = next((step.name for step in STEPS.values() if name in step.promises), "the earlier notebooks")
         raise InputError(
             f"{self.spec.name}, input {name}",
             "is not there yet",
             f"Run {maker} first, or the whole chain with `make run`",
         )
+
+    def _finished(self, step: str) -> bool:
+        return (self.folder / "steps" / f"{step}.json").exists()
+
+    def parameters_behind(self) -> dict[str, dict[str, Any]]:
+        """Parameters of this step and of every step it needs: name -> step -> value.
+
+        A step that has not run here yet stands for the published one, made with defaults.
+        """
+        found = {name: {self.spec.name: value} for name, value in self.own_parameters().items()}
+        for need in self.spec.needs:
+            values = {name: getattr(parameters.Parameters(), name) for name in STEPS[need].parameters}
+            if self._finished(need):
+                record = json.loads((self.folder / "steps" / f"{need}.json").read_text(encoding="utf-8"))
+                values = record["parameters"]
+            for name, value in values.items():
+                found.setdefault(name, {})[need] = value
+        return found
 
     def table(self, name: str) -> pd.DataFrame:
         """A tidy table of an earlier step, with the types it was saved with."""
@@ -165,16 +183,13 @@ class Step:
         for need in self.spec.needs:
             if not STEPS[need].has_quantities:
                 continue
-            part = self.folder / "quantities" / f"{need}.json"
-            if part.exists():
-                found = found.joined(Quantities.read(part))
+            if self._may_borrow and not self._finished(need):
+                # The published results hold all quantities in one file, each marked with its step.
+                whole = Quantities.read(paths.published() / "quantities.json")
+                part = Quantities(items=[item for item in whole.values() if item.step == need])
             else:
-                whole = Quantities.read(self.input_file("quantities.json")) if self._may_borrow else None
-                if whole is None:
-                    self.input_file(f"quantities/{need}.json")
-                else:
-                    mine = [item for item in whole.values() if item.step == need]
-                    found = found.joined(Quantities(items=mine))
+                part = Quantities.read(self.input_file(f"quantities/{need}.json"))
+            found = found.joined(part)
         return found
 
     def verdicts(self) -> pd.DataFrame:
@@ -262,14 +277,40 @@ def start(name: str, namespace: Mapping[str, Any]) -> Step:
     spec = STEPS[name]
     given = {key: namespace[key] for key in spec.parameters if key in namespace}
     chosen = parameters.check({**given, **_stray(spec, namespace)}, spec.parameters, f"{name}, parameter")
-    folder = paths.current_run()
+    folder = _run_folder()
     in_chain = folder != paths.runs() / "interactive"
     step = Step(spec, chosen, folder, may_borrow=not in_chain)
-    sentinel = folder / "steps" / f"{name}.json"
-    sentinel.unlink(missing_ok=True)
+    (folder / "steps" / f"{name}.json").unlink(missing_ok=True)
     if spec.needs:
         _refuse_other_edition(step)
+        _refuse_other_parameters(step)
     return step
+
+
+def _run_folder() -> Path:
+    """The folder of this run, made if need be; refused where a run must not write."""
+    folder = paths.current_run()
+    where = f"{paths.RUN_VARIABLE}={folder}"
+    for kept in (paths.raw(), paths.published()):
+        if folder == kept or kept in folder.parents:
+            raise InputError(where, f"lies inside {paths.shown(kept)}", "Name a folder of its own for the run")
+    try:
+        (folder / "steps").mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise InputError(
+            where, f"cannot be used ({problem.strerror})", "Name a folder that can be written"
+        ) from problem
+    return folder
+
+
+def _refuse_other_parameters(step: Step) -> None:
+    """Steps that share a parameter must have been run with the same value."""
+    for name, values in step.parameters_behind().items():
+        if name != "edition" and len(set(values.values())) > 1:
+            told = ", ".join(f"{step} with {value}" for step, value in values.items())
+            raise InputError(
+                f"{step.spec.name}, parameter {name}", f"the steps behind it differ: {told}", "Run them with one value"
+            )
 
 
 def _stray(spec: StepSpec, namespace: Mapping[str, Any]) -> dict[str, Any]:
@@ -293,7 +334,7 @@ def _refuse_other_edition(step: Step) -> None:
     made_for = step.edition
     wanted = step.parameters.edition
     if wanted == "latest":
-        wanted = clean.editions(step.table("market_editions"))[-1]
+        wanted = clean.choose_edition(step.table("market_editions"), "latest")
     if wanted != made_for:
         raise InputError(
             f"{step.spec.name}, parameter edition",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from anime_growth import units
+from anime_growth.errors import InputError
 from anime_growth.quantities import MODEL_WORDS, SERIES_WORDS, Quantities, cagr_pct, ratio
 
 if TYPE_CHECKING:  # what only speaks of fits need not load the libraries that make them
@@ -80,7 +81,12 @@ def target_quantities(targets: pd.DataFrame, content: pd.DataFrame, known: Quant
             key, row.level_jpy_100m, units.JPY_100M, label, row.raw_cell, "medium", ("rounded",), row.release
         )  # fmt: skip
     for name, target_id in CONTENT_TARGETS.items():
-        row = targets.set_index("target_id").loc[target_id]
+        found = targets[targets["target_id"] == target_id]
+        if found.empty:
+            raise InputError(
+                f"targets.csv, target {target_id}", "is missing", "Restore the row of the target under study"
+            )
+        row = found.iloc[0]
         year, base_year = int(row["target_year"]), int(row["baseline_year"])
         base = f"target.{name}"
         goal, own = f"{base}.level.{year}", f"{base}.baseline.{base_year}"

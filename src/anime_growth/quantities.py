@@ -421,6 +421,21 @@ def _growth(q: Quantities, name: str, years: list[int], notes: dict[int, str]) -
                     )
 
 
+def growth_table(q: Quantities, name: str) -> pd.DataFrame:
+    """Growth of every year [%] in yen, dollars and after prices with its ranks, and its notes; fastest first."""
+    prefix = f"{name}.growth."
+    rows = []
+    for key in [key for key in q if key.startswith(prefix)]:
+        year = key[len(prefix) :]
+        row: dict[str, Any] = {"year": int(year)}
+        for measure in ("growth", "growth_usd", "growth_real"):
+            row[f"{measure}_pct"] = q[f"{name}.{measure}.{year}"].value
+            row[f"{measure}_rank"] = round(q[f"{name}.{measure}_rank.{year}"].value)
+        row["notes"] = ", ".join(caveat for caveat in q[key].caveats if caveat != "derived")
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("growth_rank", ignore_index=True) if rows else pd.DataFrame()
+
+
 def contiguous(years: Iterable[int]) -> list[list[int]]:
     """Years cut into runs without a gap.
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import distributions
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,9 @@ def run(values: Mapping[str, Any], on_step: Callable[[str], None] = NOTHING) -> 
     clean.choose_edition(clean.clean_aja_market_editions(sources.read("aja_market_editions")), chosen.edition)
     started = datetime.now(UTC)
     paths.runs().mkdir(parents=True, exist_ok=True)
+    latest = paths.runs() / "latest"
+    if latest.exists() and not latest.is_symlink():
+        raise InputError(paths.shown(latest), "is no link, and a run would have to replace it", "Move it away")
     run_id = _free_id(started)
     work = paths.runs() / f"working-{run_id}"
     (work / "notebooks").mkdir(parents=True)
@@ -59,10 +62,16 @@ def run(values: Mapping[str, Any], on_step: Callable[[str], None] = NOTHING) -> 
         raise
     except BaseException as problem:
         failed = paths.runs() / f"failed-{run_id}"
+        for socket in work.glob("kernel-ipc-*"):
+            socket.unlink()
         work.rename(failed)
         if isinstance(problem, StepFailed):
             raise StepFailed(str(problem).replace(work.name, failed.name)) from problem
+        if isinstance(problem, KeyboardInterrupt):
+            raise StepFailed(f"stopped from outside. What was done is kept in {paths.shown(failed)}.") from problem
         raise
+    for socket in work.glob("kernel-ipc-*"):
+        socket.unlink()
     finished = paths.runs() / run_id
     work.rename(finished)
     _point_latest(finished)
@@ -75,7 +84,9 @@ def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
     Only parameters that were given are injected, so that a run with defaults shows the notebook
     as it is committed.
     """
+    import nbformat
     import papermill
+    from nbformat.reader import NotJSONError
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
@@ -102,7 +113,7 @@ def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
             f"{spec.name}, cell {problem.cell_index + 1}: {problem.ename}: {_plain(problem.evalue)}. "
             f"Read {paths.shown(target)}."
         ) from problem
-    except (RuntimeError, TimeoutError) as problem:
+    except (RuntimeError, TimeoutError, NotJSONError, nbformat.ValidationError) as problem:
         raise StepFailed(f"{spec.name}: {_plain(str(problem))}. Read {paths.shown(target)}.") from problem
     _refuse_unfinished(spec, folder, target)
 
@@ -168,11 +179,17 @@ def write_record(
         "git": _git(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": dict(sorted((d.metadata["Name"].lower(), d.version) for d in distributions())),
+        "packages": _packages(),
         "raw_files": {file.reference: file.resource.hash for file in sources.raw_files()},
         "seconds": dict(seconds),
     }
     (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _packages() -> dict[str, str]:
+    """Versions of the libraries that the study names as its own."""
+    names = sorted(re.split(r"[\s<>=!~;\[]", wanted)[0] for wanted in requires("anime-growth") or [])
+    return {name: version(name) for name in names}
 
 
 def _git() -> dict[str, Any]:
@@ -201,6 +218,7 @@ def publish(folder: Path) -> None:
     Replaces data/processed/published/ by one rename, then the outputs of the committed notebooks and
     the finding in the README.
     """
+    refuse_unfit(folder)
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     if record["parameters"] != parameters.Parameters().model_dump():
         raise InputError(
@@ -228,6 +246,24 @@ def publish(folder: Path) -> None:
     finding = (folder / "finding.md").read_text(encoding="utf-8").strip()
     told = FINDING.sub(lambda marks: f"{marks[1]}{finding}{marks[2]}", readme.read_text(encoding="utf-8"))
     readme.write_text(told, encoding="utf-8")
+
+
+def refuse_unfit(folder: Path) -> None:
+    """Raise InputError unless `folder` is a whole run of the raw figures and README that are here."""
+    where = f"run {folder.name}"
+    wanted = [name for spec in STEPS.values() for name in (*spec.promises, f"notebooks/{spec.name}.ipynb")]
+    missing = [name for name in ("run.json", *wanted) if not (folder / name).exists()]
+    if missing:
+        raise InputError(where, f"lacks {missing[0]}", "Publish a whole run: `make run`")
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        made_from, _ = record["raw_files"], record["parameters"]
+    except (ValueError, KeyError, TypeError) as problem:
+        raise InputError(f"{where}, run.json", "is damaged", "Publish a whole run: `make run`") from problem
+    if made_from != {file.reference: file.resource.hash for file in sources.raw_files()}:
+        raise InputError(where, "was made from other raw figures than those here", "Run again: `make run`")
+    if not FINDING.search((paths.home() / "README.md").read_text(encoding="utf-8")):
+        raise InputError("README.md", "has no marks around the finding", "Put back <!-- finding --> and its end")
 
 
 def _without_machine(path: Path) -> None:

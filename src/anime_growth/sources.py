@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -24,6 +23,8 @@ from anime_growth import paths, units
 from anime_growth.errors import InputError
 
 PACKAGE = "datapackage.json"
+# No figure of this study comes near; a larger one is a slip, or infinite.
+LARGEST = 1e12
 
 
 class FieldSpec(BaseModel):
@@ -73,7 +74,7 @@ class Package(BaseModel):
     title: str
     source: str = Field(min_length=1)
     edition: str = Field(min_length=1)
-    accessed: str = Field(min_length=1)
+    accessed: date
     licenses: list[dict[str, str]] = Field(min_length=1)
     sources: list[dict[str, str]] = Field(min_length=1)
     resources: list[Resource] = Field(min_length=1)
@@ -134,8 +135,17 @@ class RawFile:
         reader = csv.reader(StringIO(text, newline=""))
         header = next(reader, [])
         self._refuse_other_columns(header)
-        rows, lines = [], []
-        for row in reader:
+        rows: list[list[str]] = []
+        lines: list[int] = []
+        while True:
+            try:
+                row = next(reader, None)
+            except csv.Error as problem:
+                raise InputError(
+                    f"{shown}, row {reader.line_num}", f"is not CSV ({problem})", "Save it as CSV"
+                ) from problem
+            if row is None:
+                break
             if len(row) != len(header):
                 raise InputError(
                     f"{shown}, row {reader.line_num}",
@@ -215,7 +225,7 @@ class RawFile:
     def _numbers(self, frame: pd.DataFrame, field: FieldSpec) -> pd.Series:
         text = frame[field.name].str.strip()
         numbers = pd.to_numeric(text.where(text != ""), errors="coerce")
-        bad = (numbers.isna() | np.isinf(numbers)) & (text != "")
+        bad = (numbers.isna() | (numbers.abs() > LARGEST)) & (text != "")
         if field.type == "integer":
             bad |= numbers.notna() & (numbers % 1 != 0)
         self._refuse_first(
@@ -248,8 +258,8 @@ def raw_files() -> list[RawFile]:
     for path in sorted(paths.raw().glob(f"**/{PACKAGE}")):
         try:
             package = Package.model_validate_json(path.read_text(encoding="utf-8"))
-        except UnicodeDecodeError as problem:
-            raise InputError(paths.shown(path), "is not UTF-8", "Save it as UTF-8") from problem
+        except (UnicodeDecodeError, OSError) as problem:
+            raise InputError(paths.shown(path), "cannot be read as UTF-8 text", "Restore the file") from problem
         except ValidationError as problem:
             first = problem.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -264,6 +274,18 @@ def raw_files() -> list[RawFile]:
             paths.shown(paths.raw()), "holds no raw figures", "Clone the repository again, or set ANIME_GROWTH_HOME"
         )
     return files
+
+
+def refuse_unlisted() -> None:
+    """Raise InputError for a CSV file under data/raw that no package promises, and nothing would read."""
+    listed = {file.path for file in raw_files()}
+    for path in sorted(paths.raw().glob("**/*.csv")):
+        if path not in listed:
+            raise InputError(
+                paths.shown(path),
+                f"is in no {PACKAGE}",
+                f"Draft one with `anime-growth package {paths.shown(path.parent)}`, or remove the file",
+            )
 
 
 def read(table: str) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from statsmodels.tools.numdiff import approx_fprime
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from anime_growth import units
+from anime_growth.errors import InputError
 from anime_growth.quantities import MODEL_WORDS, SERIES_WORDS, Quantities
 
 MIN_YEARS = 8
@@ -297,11 +298,21 @@ def residual_checks(result: Fit) -> dict[str, float]:
 
 
 def sample(market: pd.DataFrame, start_year: int, series: str = "overseas") -> pd.Series:
-    """Levels [JPY 100m by year] of `series` from `start_year` on, the last run without a gap."""
-    rows = market[(market["series"] == series) & (market["year"] >= start_year)]
-    levels = rows.set_index("year")["level_jpy_100m"].sort_index()
+    """Levels [JPY 100m by year] of `series` from `start_year` on, in the last run without a gap.
+
+    Raises InputError where `start_year` cuts a series that is long enough below MIN_YEARS.
+    """
+    levels = market[market["series"] == series].set_index("year")["level_jpy_100m"].sort_index()
     breaks = np.flatnonzero(np.diff(levels.index.to_numpy()) > 1)
-    return levels.iloc[breaks[-1] + 1 :] if len(breaks) else levels
+    run = levels.iloc[breaks[-1] + 1 :] if len(breaks) else levels
+    kept = run[run.index >= start_year]
+    if len(kept) < MIN_YEARS <= len(run):
+        raise InputError(
+            "parameter start_year",
+            f"{start_year} leaves {len(kept)} of {len(run)} years, and at least {MIN_YEARS} are needed",
+            f"Choose {run.index[-MIN_YEARS]} or earlier",
+        )
+    return kept
 
 
 def trend_quantities(fits: dict[str, Fit], known: Quantities, series: str = "overseas") -> Quantities:

@@ -115,6 +115,9 @@ def test_publishing_a_run_of_defaults_writes_the_reference_the_notebooks_and_the
     run = copy_of_study / "data/processed/runs/20260101T000000Z"
     shutil.copytree(paths.published(), run)
     shutil.copytree(paths.notebooks(), run / "notebooks")
+    for promised in (name for spec in pipeline.STEPS.values() for name in spec.promises):
+        (run / promised).parent.mkdir(exist_ok=True)
+        (run / promised).touch()
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**record, "platform": "somewhere", "seconds": {}, "git": {}}))
     (run / "finding.md").write_text("A new finding.\n")
@@ -123,6 +126,10 @@ def test_publishing_a_run_of_defaults_writes_the_reference_the_notebooks_and_the
     assert done.returncode == 0, done.stderr
     assert "<!-- finding -->A new finding.<!-- /finding -->" in (copy_of_study / "README.md").read_text()
     assert (copy_of_study / "data/processed/published/quantities.json").is_file()
+    (run / "verdicts.csv").unlink()
+    half = shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study))
+    assert half.returncode == 2 and "lacks verdicts.csv" in half.stderr
+    assert (copy_of_study / "data/processed/published/verdicts.csv").is_file()
     assert "platform" not in json.loads((copy_of_study / "data/processed/published/run.json").read_text())
     for path in paths.notebooks().glob("*.ipynb"):
         assert (copy_of_study / "notebooks" / path.name).read_text() == path.read_text()

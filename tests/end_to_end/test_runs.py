@@ -3,7 +3,11 @@
 import hashlib
 import json
 import math
+import os
 import re
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import nbformat
@@ -12,7 +16,7 @@ import pytest
 
 from anime_growth import paths, pipeline
 from anime_growth.quantities import Quantities
-from tests.end_to_end.conftest import blocks, shell
+from tests.end_to_end.conftest import BIN, blocks, shell
 
 # statsmodels' last digits differ between processors; nothing that is printed does.
 RELATIVE = 1e-6
@@ -180,6 +184,23 @@ def test_a_notebook_that_leaves_early_without_an_error_fails_the_run(copy_of_stu
     kept = next(runs.glob("failed-*")) / "notebooks" / "01_clean_figures.ipynb"
     assert kept.is_file()
     assert str(kept.relative_to(copy_of_study)) in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_stopped_says_so_keeps_what_it_did_and_leaves_no_process(copy_of_study, number):
+    settings = {**os.environ, "ANIME_GROWTH_HOME": str(copy_of_study)}
+    run = subprocess.Popen([BIN / "anime-growth", "run"], env=settings, stderr=subprocess.PIPE, text=True)
+    runs = copy_of_study / "data/processed/runs"
+    deadline = time.monotonic() + 60
+    while not list(runs.glob("working-*/notebooks/*.ipynb")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "stopped from outside. What was done is kept in data/processed/runs/failed-" in said.splitlines()[-1]
+    assert not list(runs.glob("working-*")) and not (runs / "latest").exists()
+    kernels = subprocess.run(["pgrep", "-f", str(copy_of_study)], capture_output=True, text=True).stdout.split()
+    assert not kernels
 
 
 def test_a_cell_that_fails_is_named_with_its_notebook_and_where_to_read_on(copy_of_study):

@@ -104,6 +104,10 @@ SPOILED = {
             "studio overseas 2010, edition 2023",
         )
     ],
+    "exchange_rates_move_little": [
+        (("exchange_rates", {"year": 2010, "is_recommended": True}), {"usdjpy": 877.817}, "rate 2010")
+    ],
+    "spot_rates_near_average": [(("spot_rates", {"date": "2025-10-29"}), {"usdjpy": 15.2}, "rate of 2025-10-29")],
     "exchange_rates_agree": [
         (("exchange_rates", {"year": 2010, "method": "ecb_daily_mean"}), {"usdjpy": 78.78}, "ecb_daily_mean 2010")
     ],

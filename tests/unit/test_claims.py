@@ -108,7 +108,7 @@ MALFORMED = {
     "unit missing": ({"computed": "market.overseas.level.2024"}, "computed and unit go together"),
     "unit unknown": ({"computed": "market.overseas.level.2024", "unit": "oku"}, "unit 'oku' is unknown"),
     "syntax": ({"holds": "market.overseas.level.2024 >"}, "field holds.*does not parse"),
-    "python": ({"holds": "__import__('os').system('x')"}, "field holds.*does not parse"),
+    "python": ({"holds": "__import__('os').system('a.b')"}, "field holds.*does not parse"),
     "number as condition": ({"holds": "market.overseas.level.2024"}, "field holds.*is a number"),
     "division by zero": ({"holds": "1 / (market.overseas.level.2024 - market.overseas.level.2024) > 0"}, "by zero"),
     "unit mismatch": ({"computed": "market.overseas.level.2024", "unit": "%"}, "field unit.*is share"),
@@ -202,3 +202,49 @@ def test_expressions_of_rules_are_never_run_as_python(tmp_path):
     with pytest.raises(InputError):
         expressions.evaluate(f"open('{marker}', 'w')", {})
     assert not marker.exists()
+
+
+# --- what an attack found ---------------------------------------------------------------------------
+def test_the_sign_of_a_claim_counts(verdict):
+    growth = {"computed": "market.overseas.growth.2024", "unit": "%"}
+    assert verdict("26", "%", **growth).verdict == "supported"
+    assert verdict("-26", "%", **growth).verdict == "contradicted"
+    assert verdict("−26.0", "%", **growth).verdict == "contradicted"
+
+
+@pytest.mark.parametrize("value", ["over 2.17", "~2.17", "2.17 trillion", "2-3", "<b>2.17</b>", ""])
+def test_a_claim_that_is_no_plain_number_is_not_read_by_its_digits(verdict, value):
+    with pytest.raises(InputError, match="is not a number"):
+        verdict(value, "trillion JPY", **LEVEL)
+
+
+def test_a_nearly_right_key_is_a_slip_and_another_year_is_not(verdict):
+    with pytest.raises(InputError, match=r"no quantity market\.overseas\.levell\.2024.*market\.overseas\.level"):
+        verdict("2.17", "trillion JPY", computed="market.overseas.levell.2024", unit="100m JPY")
+    assert (
+        verdict("2", "trillion JPY", computed="market.overseas.level.2001", unit="100m JPY").verdict == "not checkable"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["C01:\n  not_checkable: a\nC01:\n  not_checkable: b\n", "C01: {holds: a, holds: b}\n"]
+)
+def test_a_claim_or_field_given_twice_is_refused(tmp_path, text):
+    path = tmp_path / "rules.yml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="is given twice"):
+        claims._read_rules(path, ["C01"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({**LEVEL, "tolerance": float("inf"), "tolerance_reason": "x"}, "from zero up"),
+        ({**LEVEL, "tolerance": -1.0, "tolerance_reason": "x"}, "from zero up"),
+        ({"holds": "1 == 1"}, "compares no quantity"),
+        ({"not_checkable": " "}, "needs its reason"),
+    ],
+)
+def test_rules_that_would_always_or_never_hold_are_refused(verdict, rule, words):
+    with pytest.raises(InputError, match=words):
+        verdict("2.17", "trillion JPY", **rule)

@@ -92,3 +92,36 @@ def test_every_step_reads_only_from_steps_before_it():
         assert set(spec.needs) <= set(names[: names.index(name)])
     promised = [file for spec in pipeline.STEPS.values() for file in spec.promises]
     assert len(promised) == len(set(promised))
+
+
+# --- what an attack found ---------------------------------------------------------------------------
+@pytest.mark.parametrize("inside", ["data/raw/aja", "data/processed/published"])
+def test_a_run_never_works_inside_raw_or_published(monkeypatch, inside):
+    monkeypatch.setenv(paths.RUN_VARIABLE, str(paths.home() / inside))
+    with pytest.raises(InputError, match="Name a folder of its own"):
+        pipeline.start("01_clean_figures", fresh(edition="latest"))
+
+
+def test_a_run_folder_that_is_a_file_is_refused_in_words(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(paths.RUN_VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(InputError, match="cannot be used"):
+        pipeline.start("01_clean_figures", fresh(edition="latest"))
+
+
+def test_an_input_whose_maker_did_not_finish_does_not_count(run_folder):
+    (run_folder / "tables").mkdir(parents=True)
+    (run_folder / "tables" / "market.csv").write_text((paths.published() / "tables" / "market.csv").read_text())
+    with pytest.raises(InputError, match="Run 01_clean_figures first"):
+        pipeline.start("02_describe_market", fresh(edition="latest"))
+
+
+def test_steps_that_share_a_parameter_must_agree_on_it(tmp_path, monkeypatch):
+    """03 was run by hand from 2012; the published 04 behind 05 was not."""
+    monkeypatch.delenv(paths.RUN_VARIABLE, raising=False)
+    monkeypatch.setattr(paths, "runs", lambda: tmp_path)
+    sentinel = tmp_path / "interactive" / "steps" / "03_fit_trends.json"
+    sentinel.parent.mkdir(parents=True)
+    sentinel.write_text('{"parameters": {"edition": "latest", "start_year": 2012}}')
+    with pytest.raises(InputError, match="parameter start_year: the steps behind it differ: 03_fit_trends with 2012"):
+        pipeline.start("05_check_claims", fresh(edition="latest"))

@@ -397,7 +397,8 @@ def studio(*rows):
         [
             {
                 "year": year, "series": "overseas", "edition": int(label[:4]), "edition_label": label,
-                "is_main_edition": len(label) == 4, "level_jpy_100m": float(level), "is_derived": False, "derivation": "",
+                "is_main_edition": len(label) == 4, "level_jpy_100m": float(level),
+                "is_derived": False, "derivation": "",
                 "confidence": confidence, "raw_cell": f"s.csv?year={year}&series=o&edition={label}#value",
             }
             for year, label, level, confidence in rows

@@ -44,7 +44,7 @@ def test_every_package_states_its_licence_its_source_its_edition_and_the_day_it_
         assert all(licence.get("title") and licence.get("name") for licence in package.licenses), package.name
         assert package.licenses, package.name
         assert package.sources, package.name
-        assert datetime.date.fromisoformat(package.accessed), package.name
+        assert isinstance(package.accessed, datetime.date), package.name
 
 
 def test_a_package_lies_in_the_folder_named_after_its_edition(files):
@@ -299,7 +299,7 @@ def new_edition(study, line="2025,broad_total,2026,40000,100 million JPY,0,,high
 def test_a_described_new_edition_loads_and_joins_the_older_ones(study):
     before = sources.read("aja_market_editions")
     folder = new_edition(study)
-    draft = sources.describe(folder)
+    draft = {**sources.describe(folder), "accessed": "2026-11-22"}
     (folder / "datapackage.json").write_text(json.dumps(draft), encoding="utf-8")
     after = sources.read("aja_market_editions")
     assert len(after) == len(before) + 1
@@ -323,7 +323,9 @@ def test_a_draft_measures_the_file_and_leaves_the_day_of_reading_to_a_person(stu
 def test_a_draft_for_a_file_that_no_package_knows_is_refused(study):
     folder = new_edition(study)
     (folder / EDITIONS).rename(folder / "aja_markets.csv")
-    with pytest.raises(InputError, match=r"aja/2026/aja_markets\.csv: .*aja_market_editions"):
+    with pytest.raises(
+        InputError, match=r"aja/2026/aja_markets\.csv: no package holds a table of this name.*aja_market_editions"
+    ):
         sources.describe(folder)
 
 
@@ -336,7 +338,9 @@ def test_a_draft_for_an_empty_folder_is_refused(study):
 
 def test_a_figure_that_two_packages_print_for_the_same_edition_is_refused(study):
     again = new_edition(study, "2024,broad_total,2025,38407,100 million JPY,0,,high,S001,,secondary,,,,")
-    (again / "datapackage.json").write_text(json.dumps(sources.describe(again)), encoding="utf-8")
+    (again / "datapackage.json").write_text(
+        json.dumps({**sources.describe(again), "accessed": "2026-11-22"}), encoding="utf-8"
+    )
     with pytest.raises(
         InputError,
         match=r"aja/2026/aja_market_editions\.csv, row 2 \(year 2024, .*\): stands in another raw file",
@@ -355,6 +359,8 @@ def snapshot(folder):
 
 def test_nothing_that_reads_the_raw_figures_changes_them(study, tmp_path):
     fresh = new_edition(study)
+    draft = {**sources.describe(fresh), "accessed": "2026-11-22"}
+    (fresh / "datapackage.json").write_text(json.dumps(draft), encoding="utf-8")
     before = snapshot(study / "data" / "raw")
     sources.describe(fresh)
     tables = clean.clean_all()
@@ -365,3 +371,16 @@ def test_nothing_that_reads_the_raw_figures_changes_them(study, tmp_path):
     projections.project(fits, 2030)
     described.write(tmp_path / "quantities.json", quantities.raw_rows(tables))
     assert snapshot(study / "data" / "raw") == before
+
+
+def test_a_csv_file_that_no_package_promises_is_refused_instead_of_ignored(study):
+    new_edition(study)
+    with pytest.raises(InputError, match=r"aja/2026/aja_market_editions\.csv: is in no datapackage\.json"):
+        clean.clean_all()
+
+
+def test_the_placeholder_of_a_draft_is_refused_as_a_date_of_reading(study):
+    folder = new_edition(study)
+    (folder / "datapackage.json").write_text(json.dumps(sources.describe(folder)), encoding="utf-8")
+    with pytest.raises(InputError, match="field accessed"):
+        sources.raw_files()

@@ -14,6 +14,7 @@ import pytest
 from scipy import stats
 
 from anime_growth import trends
+from anime_growth.errors import InputError
 from anime_growth.quantities import Quantities
 from anime_growth.trends import MODELS, CannotFit
 
@@ -388,8 +389,13 @@ def test_the_sample_is_the_last_run_of_years_without_a_gap(market):
     lacking = market[~((market["year"] == 2012) & (market["series"] == "overseas"))]
     assert list(trends.sample(lacking, 2002).index) == list(range(2013, 2025))
     assert trends.sample(market, 2002, "total")[2024] == 38407
-    assert trends.sample(market, 2024).to_dict() == {2024: 21702}
-    assert trends.sample(market, 2050).empty
+
+
+@pytest.mark.parametrize("start_year", [2018, 2024, 2050])
+def test_a_start_year_that_leaves_too_few_years_is_refused_with_the_latest_that_would_do(market, start_year):
+    with pytest.raises(InputError, match=rf"{start_year} leaves \d+ of 23 years.* Choose 2017 or earlier"):
+        trends.sample(market, start_year)
+    assert len(trends.sample(market, 2017)) == trends.MIN_YEARS
 
 
 def test_every_fit_is_named_with_its_sample_its_model_and_the_levels_it_rests_on(fits, every_quantity):
