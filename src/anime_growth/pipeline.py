@@ -72,7 +72,6 @@ STEPS = {
             ("edition",),
             (),
             tables=(*clean.SCHEMAS, "breaks", "raw_files", "checks", "market", "revisions"),
-            figures=("revisions",),
             has_quantities=False,
         ),
         StepSpec(
@@ -82,7 +81,7 @@ STEPS = {
             ("01_clean_figures",),
             figures=(
                 *("market_levels", "overseas_growth", "contributions", "three_measures", "growth_split"),
-                *("studio_gap", "categories", "content_exports", "regions", "market_cap"),
+                *("revisions", "studio_gap", "categories", "content_exports", "regions", "market_cap"),
             ),
         ),
         StepSpec(
