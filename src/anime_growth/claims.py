@@ -265,7 +265,8 @@ def _sources(rows: Iterable[dict[str, str]]) -> list[str]:
 
 def _stated_text(claim: Any) -> str:
     unit = units.from_raw(claim.unit, f"claim {claim.claim_id}, field unit")
-    return unit.text.format(claim.value) if unit else claim.value
+    is_number = bool(re.match(r"[-−+]?[0-9]", claim.value))
+    return unit.text.format(claim.value) if unit and is_number else claim.value
 
 
 def _stated(article: Article, claim: Any) -> tuple[float, float]:
