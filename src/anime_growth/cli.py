@@ -131,7 +131,7 @@ def package(
 ) -> None:
     """Print a draft datapackage.json for a new edition's CSV files.
 
-    Example: anime-growth package data/raw/aja/2026 > /tmp/datapackage.json
+    Example: anime-growth package data/raw/aja/2026 > draft.json
     """
     from anime_growth import sources
 
