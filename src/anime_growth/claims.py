@@ -272,14 +272,13 @@ def _stated_text(claim: Any) -> str:
 def _stated(article: Article, claim: Any) -> tuple[float, float]:
     """The stated value and half a unit of its last printed digit, in the claim's unit."""
     text = claim.value.strip().replace("−", "-")
-    numbers = re.findall(r"\.?([0-9]+)", text)
     decimals = re.findall(r"\.([0-9]+)", text)
     value: float | None = None
     if re.fullmatch(r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?", text):
         value = float(text)
     elif re.fullmatch(r"[0-9.]+( [-+] [0-9.]+)+", text):
         value = expressions.stated_arithmetic(text)
-    if value is None or not numbers:
+    if value is None:
         raise InputError(
             article.place(claim.claim_id, "computed"),
             f"the claim's value {claim.value!r} is not a number",
