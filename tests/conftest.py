@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from anime_growth import clean, paths, projections, quantities, trends
+from anime_growth import backtest, clean, paths, projections, quantities, series, targets, trends
 from anime_growth.quantities import Quantities
 
 
@@ -32,9 +32,33 @@ def market(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def levels(market: pd.DataFrame) -> pd.Series:
-    """The overseas series of the 2025 edition that the models see: 2002 to 2024, JPY 100m."""
-    return trends.sample(market, 2002)
+def described(tables: dict[str, pd.DataFrame], market: pd.DataFrame) -> Quantities:
+    """All quantities of notebook 2 on the real data, 2025 edition."""
+    broad = quantities.describe_market(market, tables["breaks"])
+    studio = quantities.describe_studio(tables["studio_editions"])
+    exports = quantities.describe_content(tables["content_exports"], broad)
+    return broad.joined(
+        studio,
+        quantities.describe_gap(broad, studio),
+        quantities.describe_categories(tables["categories"]),
+        exports,
+        quantities.describe_levels(tables["series_levels"], broad),
+        quantities.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
+        quantities.describe_market_cap(tables["market_cap"]),
+        targets.target_quantities(tables["targets"], tables["content_exports"], broad.joined(exports)),
+    )
+
+
+@pytest.fixture(scope="session")
+def subject(described: Quantities) -> series.Subject:
+    """Overseas revenue of the 2025 edition in yen, 2002 to 2024."""
+    return series.choose(described, "market.overseas", "yen", 2002)
+
+
+@pytest.fixture(scope="session")
+def levels(subject: series.Subject) -> pd.Series:
+    """Its levels: what the models see, JPY 100m by year."""
+    return subject.levels
 
 
 @pytest.fixture(scope="session")
@@ -46,23 +70,43 @@ def fits(levels: pd.Series) -> dict[str, trends.Fit]:
 
 
 @pytest.fixture(scope="session")
-def every_quantity(tables: dict[str, pd.DataFrame], market: pd.DataFrame, fits: dict[str, trends.Fit]) -> Quantities:
-    """All quantities of all steps on the real data, 2025 edition, horizon 2033."""
-    broad = quantities.describe_market(market, tables["breaks"])
-    studio = quantities.describe_studio(tables["studio_editions"])
-    described = broad.joined(
-        studio,
-        quantities.describe_gap(broad, studio),
-        quantities.describe_categories(tables["categories"]),
-        quantities.describe_content(tables["content_exports"], broad),
-        quantities.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
-        quantities.describe_market_cap(tables["market_cap"]),
-    )
-    projected = projections.project(fits, 2033)
+def trend_table(fits: dict[str, trends.Fit], subject: series.Subject) -> pd.DataFrame:
+    """The table of the fits with their checks."""
+    return trends.trend_table(fits, {}, subject)
+
+
+@pytest.fixture(scope="session")
+def past_forecasts(levels: pd.Series) -> pd.DataFrame:
+    """What every model would have forecast of the real series."""
+    return backtest.all_forecasts(levels)
+
+
+@pytest.fixture(scope="session")
+def every_quantity(
+    described: Quantities,
+    subject: series.Subject,
+    fits: dict[str, trends.Fit],
+    trend_table: pd.DataFrame,
+    past_forecasts: pd.DataFrame,
+    tables: dict[str, pd.DataFrame],
+) -> Quantities:
+    """All quantities of notebooks 2 to 4 on the real data, 2025 edition, horizon 2033."""
+    subjects = series.in_every_basis(described, "market.overseas", 2002)
+    trend = trends.trend_quantities(fits, trend_table, subject, described)
+    for basis in ("usd", "real"):
+        found, refused = trends.fit_all(subjects[basis].levels)
+        table = trends.trend_table(found, refused, subjects[basis], with_checks=False)
+        trend = trend.joined(trends.trend_quantities(found, table, subjects[basis], described))
+    scores, bands = backtest.scores(past_forecasts), backtest.conformal(past_forecasts, fits)
+    projected = projections.project(fits, subject, 2033)
+    dollars, _ = trends.fit_all(subjects["usd"].levels)
     return described.joined(
-        trends.trend_quantities(fits, broad),
-        projections.projection_quantities(projected, fits, broad),
-        projections.target_quantities(tables["targets"], tables["content_exports"], described),
+        trend,
+        backtest.backtest_quantities(scores, bands, subject, described.joined(trend)),
+        quantities.describe_estimate(described, tables["breaks"]),
+        projections.projection_quantities(projected, fits, subject, described),
+        targets.chance_quantities(targets.chances(fits, dollars, described), subject, subjects["usd"], described),
+        targets.rate_quantities(described, list(subject.levels.index)),
     )
 
 

@@ -23,6 +23,8 @@ SERIES = {"overseas", "domestic", "total"}
 CONFIDENCE = ("low", "medium", "high")
 # A series with this many years in one edition is a full series: no year inside it may be missing.
 FULL_SERIES_YEARS = 8
+# The raw table for series that others add; the only one that may be absent.
+OWN_SERIES = "annual_series"
 
 SCOPES = {
     "overseas end-user market, 7-8 fields incl. online console games (scope since the 2022 figures)": "current",
@@ -204,6 +206,30 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "unit": _TEXT,
             "is_derived": _FLAG,
             "derivation": _TEXT,
+            "source_id": _SOURCE,
+            "raw_cell": _CELL,
+        },
+        "annual_series": {
+            "year": _year(1900),
+            "series": _pattern(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$", "a name such as tourism.receipts"),
+            "edition_label": _TEXT,
+            "level": _level(),
+            "unit": _one_of({units.JPY_100M.name, units.USD_BN.name, units.COUNT.name}),
+            "is_derived": _FLAG,
+            "derivation": _TEXT,
+            "confidence": _one_of(CONFIDENCE),
+            "source_id": _SOURCE,
+            "raw_cell": _CELL,
+        },
+        "series_levels": {
+            "year": _year(1900),
+            "series": _TEXT,
+            "edition_label": _TEXT,
+            "level": _level(),
+            "unit": _one_of(set(units.UNITS)),
+            "is_derived": _FLAG,
+            "derivation": _TEXT,
+            "confidence": _one_of(CONFIDENCE),
             "source_id": _SOURCE,
             "raw_cell": _CELL,
         },
@@ -462,6 +488,37 @@ def clean_market_cap(raw: pd.DataFrame) -> pd.DataFrame:
     return _checked("market_cap", frame, {})
 
 
+# First parts of series names that the study's own tables use.
+TAKEN = ("market", "studio", "content", "category", "fx", "price", "market_cap")
+
+
+def clean_annual_series(raw: pd.DataFrame) -> pd.DataFrame:
+    """Any annual series that somebody added by the recipe [year x series; each row with its unit]."""
+    frame = _whole(raw, "year", "is_derived")
+    taken = frame["series"].str.split(".").str[0].isin(TAKEN)
+    if taken.any():
+        row = frame[taken].iloc[0]
+        raise InputError(
+            where(row, "series"), f"{row['series']!r} begins like a series of the study", "Give it a name of its own"
+        )
+    frame = frame.assign(
+        edition_label=raw["edition"],
+        level=frame["value"],
+        unit=_unit_names(frame),
+        is_derived=_flags(frame, "is_derived"),
+        raw_cell=_cells(frame, "value"),
+    )
+    tidy = _checked("annual_series", frame, {"level": "value", "edition_label": "edition"})
+    mixed = tidy.groupby("series")[["unit", "edition_label"]].nunique().max(axis=1)
+    if (mixed > 1).any():
+        name = mixed[mixed > 1].index[0]
+        row = frame[frame["series"] == name].iloc[-1]
+        raise InputError(
+            where(row, "series"), f"{name} mixes editions or units", "Give each edition a series name of its own"
+        )
+    return tidy
+
+
 def clean_methodology_notes(raw: pd.DataFrame) -> pd.DataFrame:
     """Notes on method; a note is documented where an issuer or a user of the report states it."""
     unmapped = raw[~raw["note_id"].isin(list(BREAKS))]
@@ -509,6 +566,7 @@ CLEANERS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "usdjpy_spot": ("spot_rates", clean_usdjpy_spot),
     "japan_cpi_annual": ("consumer_prices", clean_japan_cpi_annual),
     "market_cap": ("market_cap", clean_market_cap),
+    "annual_series": ("annual_series", clean_annual_series),
     "methodology_notes": ("method_notes", clean_methodology_notes),
     "sources": ("sources", clean_sources),
 }
@@ -521,14 +579,60 @@ def clean_all() -> dict[str, pd.DataFrame]:
     Raises InputError for the first bad row of the first bad file.
     """
     sources.refuse_unlisted()
-    raw = {table: sources.read(table) for table in CLEANERS}
-    tables = {tidy: clean(raw[table]) for table, (tidy, clean) in CLEANERS.items()}
+    raw = {table: sources.read(table) for table in CLEANERS if sources.has(table) or table != OWN_SERIES}
+    tables = {tidy: clean(raw[table]) if table in raw else _empty(tidy) for table, (tidy, clean) in CLEANERS.items()}
     for table in (*raw, "claims"):
         rows = raw[table] if table in raw else sources.read(table)
         refuse_unknown_sources(rows, set(tables["sources"]["source_id"]))
     tables["breaks"] = breaks(tables["method_notes"])
+    tables["series_levels"] = level_series(tables)
     tables["raw_files"] = raw_file_register()
     return tables
+
+
+def _empty(name: str) -> pd.DataFrame:
+    """A tidy table without rows."""
+    types = {column: spec.dtype.type for column, spec in SCHEMAS[name].columns.items()}
+    return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in types.items()})
+
+
+def level_series(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Every level series beside the broad market that a model may see, each in one edition or scope.
+
+    Columns `level` and `unit`. Studios' receipts and categories: the edition label that prints most
+    years, the newest of equals. Content: the current scope, unrounded, one release a year. What
+    `annual_series` holds: as it is.
+    """
+    studio = tables["studio_editions"].assign(series="studio." + tables["studio_editions"]["series"])
+    kinds = tables["categories"].dropna(subset="level_jpy_100m")
+    kinds = kinds.assign(
+        series="category." + kinds["category"],
+        confidence=kinds["is_derived"].map({True: "medium", False: "high"}),
+    )
+    content = tables["content_exports"]
+    content = content[(content["scope"] == "current") & ~content["is_rounded"]]
+    content = content.sort_values("is_derived", ascending=False, kind="stable").drop_duplicates(
+        ["sector", "year"], keep="last"
+    )
+    content = content.assign(
+        series="content." + content["sector"],
+        edition_label=content["release"],
+        confidence=content["is_derived"].map({True: "medium", False: "high"}),
+    )
+    parts = [
+        part.assign(level=part["level_jpy_100m"], unit=units.JPY_100M.name)
+        for part in (_longest_edition(studio), _longest_edition(kinds), content)
+    ]
+    joined = pd.concat([*parts, tables["annual_series"]], ignore_index=True)[list(SCHEMAS["series_levels"].columns)]
+    joined = joined.astype({"year": int, "level": float, "is_derived": bool})
+    return SCHEMAS["series_levels"].validate(joined.sort_values(["series", "year"], ignore_index=True))
+
+
+def _longest_edition(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each series, the rows of the edition label that prints most years, the newest of equals."""
+    years = rows.groupby(["series", "edition", "edition_label"], as_index=False)["year"].nunique()
+    best = years.sort_values(["year", "edition"], kind="stable").drop_duplicates("series", keep="last")
+    return rows.merge(best[["series", "edition_label"]], on=["series", "edition_label"])
 
 
 def refuse_unknown_sources(raw: pd.DataFrame, known: set[str]) -> None:
@@ -665,6 +769,19 @@ def choose_edition(market_editions: pd.DataFrame, wanted: int | str) -> int:
             f"Choose one of {', '.join(map(str, known))}, or latest",
         )
     return int(wanted)
+
+
+def vintages(market_editions: pd.DataFrame) -> dict[int, int]:
+    """Editions that print overseas revenue -> the newest year that they or earlier ones print, oldest first.
+
+    >>> rows = [(2018, 2017), (2019, 2018), (2020, 2016)]
+    >>> frame = pd.DataFrame(rows, columns=["edition", "year"]).assign(series="overseas", is_main_edition=True)
+    >>> vintages(frame)
+    {2018: 2017, 2019: 2018, 2020: 2018}
+    """
+    rows = market_editions[market_editions["is_main_edition"] & (market_editions["series"] == "overseas")]
+    newest = rows.groupby("edition")["year"].max().sort_index().cummax()
+    return {int(str(edition)): int(year) for edition, year in newest.items()}
 
 
 def revisions(market_editions: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ spaces stand around a minus sign that subtracts, because keys may hold hyphens.
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from lark import Lark, Token, Transformer, UnexpectedInput
@@ -56,6 +56,11 @@ _CALL: dict[str, Callable[..., float]] = {
 @cache
 def _parser() -> Lark:
     return Lark(GRAMMAR, parser="lalr")
+
+
+@lru_cache(maxsize=4096)
+def _tree(expression: str) -> Any:
+    return _parser().parse(expression)
 
 
 @v_args(inline=True)
@@ -108,7 +113,7 @@ KEY = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*)+")
 def parse(expression: str, where: str) -> Any:
     """The syntax tree of `expression`. Raises InputError at `where` if it does not parse."""
     try:
-        return _parser().parse(expression)
+        return _tree(expression)
     except RecursionError as problem:
         raise InputError(where, "an expression is nested too deeply", "Shorten it") from problem
     except UnexpectedInput as problem:

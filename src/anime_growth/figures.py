@@ -15,7 +15,7 @@ import itertools
 import math
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import FancyBboxPatch
@@ -35,21 +35,23 @@ from matplotlib.transforms import Bbox
 from scipy.optimize import isotonic_regression
 
 from anime_growth import units
-from anime_growth.projections import CONTENT_TARGETS, required_path
 from anime_growth.quantities import MARKET_CAP_GROUPS, MODEL_WORDS, Quantities, Quantity, contiguous, ratio
-from anime_growth.units import JPY_100M, JPY_BN, JPY_TRN, PERCENT, number_text
+from anime_growth.targets import CONTENT_TARGETS, required_path
+from anime_growth.units import JPY_100M, JPY_BN, JPY_TRN, PERCENT, Unit, number_text
 from anime_growth.words import listed, short_ordinal
 
 if TYPE_CHECKING:  # fits arrive ready made; the libraries that make them stay unloaded here
+    from anime_growth.series import Subject
     from anime_growth.trends import Fit
 
 # --- what a colour means ----------------------------------------------------------------------
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
+BROWN = "#8B5A2B"  # an eighth that stays apart from them
 INK, QUIET, GRID = "#262626", "#5F5F5F", "#E4E4E4"
 SERIES = {"overseas": VERMILLION, "domestic": BLUE, "total": BLACK}
 MEASURES = {"in yen": VERMILLION, "in dollars": GREEN, "after consumer prices": PURPLE, "exchange rate": ORANGE}
-MODELS = dict(zip(MODEL_WORDS, itertools.cycle((GREY, SKY, GREEN, PURPLE, ORANGE, BLUE, BLACK)), strict=False))
+MODELS = dict(zip(MODEL_WORDS, itertools.cycle((GREY, SKY, GREEN, PURPLE, ORANGE, BLUE, BLACK, BROWN)), strict=False))
 VERDICTS = {
     "supported": GREEN,
     "supported with a caveat": ORANGE,
@@ -74,13 +76,28 @@ COLUMNS = {
     "content_exports": ["year", "scope", "level_jpy_trn", "is_exact"],
     "regions": ["measure", "year", "region", "share_pct", "contracts_count"],
     "market_cap": ["date", "group", "level_jpy_trn", "is_derived"],
-    "trend_lines": ["model", "year", "level_jpy_trn", "fitted_jpy_trn", "growth_pct"],
-    "growth_intervals": ["model", "growth_pct", "growth_lo95_pct", "growth_hi95_pct"],
+    "trend_lines": ["model", "year", "unit", "level", "fitted", "growth_pct"],
+    "growth_intervals": ["basis", "model", "growth_pct", "growth_lo95_pct", "growth_hi95_pct"],
     "residuals": ["model", "year", "residual_log_points", "durbin_watson", "ljung_box_p"],
-    "projections": ["model", "year", "level_jpy_trn", "p10_jpy_trn", "p50_jpy_trn", "p90_jpy_trn"],
+    "backtest": [
+        *("model", "horizon", "forecasts", "mase", "rmsle", "male", "male_to_naive", "male_to_drift"),
+        *("cover80", "cover95", "narrow80", "narrow95", "interval_score", "interval_score95"),
+    ],
+    "forecast_bands": [
+        *("model", "horizon", "year", "unit", "errors", "median", "lo80", "hi80", "conformal_lo80"),
+        *("conformal_hi80", "reach", "own_reach"),
+    ],
+    "specification_curve": [
+        *("start_year", "basis", "edition", "model", "break_handling", "leave_out", "first_year", "last_year"),
+        *("growth_pct", "growth_lo95_pct", "growth_hi95_pct"),
+    ],
+    "projections": ["model", "year", "unit", "level", "p2_5", "p10", "p25", "p50", "p75", "p90", "p97_5"],
+    "target_chances": ["target", "year", "assumption", "model", "chance_pct", "error_points", "draws"],
     "target_paths": ["kind", "baseline", "year", "level_jpy_trn", "growth_pct"],
     "verdicts": ["claim_id", "verdict", "kind"],
 }
+
+BASIS_WORDS = {"yen": "in yen", "usd": "in dollars", "real": "in prices of 2020"}
 
 # --- words ------------------------------------------------------------------------------------
 SERIES_NAMES = {"overseas": "overseas", "domestic": "domestic", "total": "the whole market"}
@@ -828,16 +845,16 @@ def market_cap(q: Quantities) -> Drawing:
 
 
 # --- 03: trends -------------------------------------------------------------------------------
-def _need_fits(fits: dict[str, "Fit"], refused: dict[str, str]) -> None:
+def _need_fits(fits: Mapping[str, "Fit"], refused: Mapping[str, str]) -> None:
     reasons = listed(list(dict.fromkeys(refused.values())))
     _need(fits, f"no trend model could be fitted{', because ' if reasons else ''}{reasons}")
 
 
-def _about(fits: dict[str, "Fit"], refused: dict[str, str], q: Quantities) -> str:
+def _about(subject: "Subject", refused: Mapping[str, str]) -> str:
     """Sample, edition, and which models could not be fitted."""
-    years = next(iter(fits.values())).years
     lacking = "".join(f" Not fitted: {_model(model)} ({reason})." for model, reason in refused.items())
-    return f"Overseas market {years[0]} to {years[-1]}, edition {_edition(q)}.{lacking}"
+    edition = f", edition {subject.edition}" if subject.edition else ""
+    return f"{_capital(subject.words)} {subject.levels.index[0]} to {subject.last_year}{edition}.{lacking}"
 
 
 def _least_and_most(values: dict[str, float], text: Callable[[float], str]) -> str:
@@ -846,150 +863,354 @@ def _least_and_most(values: dict[str, float], text: Callable[[float], str]) -> s
     return " to ".join(f"{text(values[model])} ({_model(model)})" for model in ends)
 
 
+def _drawn_in(subject: "Subject") -> Unit:
+    """The unit in which a reader sees the levels: trillions or billions of yen, else the unit they have."""
+    if subject.unit.dimension != JPY_100M.dimension:
+        return subject.unit
+    return units.readable(float(subject.levels.max()), subject.unit)
+
+
+def _unit_words(unit: Unit) -> str:
+    return _capital(unit.text.replace("{} ", "").replace("{}", unit.name))
+
+
+def _matrix(ax: Axes, cells: pd.DataFrame, texts: pd.DataFrame, limits: tuple[float, float], colours: Any) -> None:
+    """Values of models [rows] by `cells.columns` as coloured tiles with their texts; a missing one stays white."""
+    shades = LinearSegmentedColormap.from_list("tiles", colours)
+    numbers = cells.to_numpy(dtype=float)
+    ax.pcolormesh(
+        np.ma.masked_invalid(numbers), cmap=shades, vmin=limits[0], vmax=limits[1], edgecolors="white", linewidth=2
+    )
+    for (row, column), value in np.ndenumerate(numbers):
+        if math.isfinite(value):
+            ax.text(column + 0.5, row + 0.5, texts.iat[row, column], ha="center", va="center", fontsize=LABEL)
+    ax.set_yticks(np.arange(len(cells)) + 0.5, [_capital(_model(model)) for model in cells.index], color=INK)
+    ax.set_xticks(np.arange(len(cells.columns)) + 0.5, list(cells.columns), color=INK)
+    ax.set_ylim(len(cells), 0)
+    ax.grid(False)
+    ax.tick_params(length=0)
+
+
 @_themed
-def trend_lines(fits: dict[str, "Fit"], refused: dict[str, str], q: Quantities) -> Drawing:
-    """Overseas levels and each model's fitted values by year [JPY trn], with the growth a year it carries on."""
+def trend_lines(fits: Mapping[str, "Fit"], refused: Mapping[str, str], subject: "Subject") -> Drawing:
+    """Levels and each model's fitted values by year, with the growth a year it carries on [% a year]."""
     _need_fits(fits, refused)
+    unit = _drawn_in(subject)
     parts, ends = [], []
-    figure, (ax,) = _canvas(4.2)
+    figure, (ax,) = _canvas(4.6)
     for model, fit in fits.items():
-        fitted = _trn(fit.levels * math.nan if fit.fitted is None else fit.fitted).rename("fitted_jpy_trn")
-        part = pd.concat([_trn(fit.levels).rename("level_jpy_trn"), fitted], axis=1).rename_axis("year")
-        parts.append(part.reset_index().assign(model=model, growth_pct=fit.growth_pct))
+        fitted = units.convert(fit.fitted, subject.unit, unit).rename("fitted")
+        part = pd.concat([units.convert(fit.levels, subject.unit, unit).rename("level"), fitted], axis=1)
+        parts.append(part.rename_axis("year").reset_index().assign(model=model, growth_pct=fit.growth_pct))
         colour = MODELS.get(model, INK)
-        ax.plot(part.index, part["fitted_jpy_trn"], color=colour, linewidth=2.0, alpha=0.9)
+        ax.plot(part.index, part["fitted"], color=colour, linewidth=2.0, alpha=0.9)
         text = f"{_capital(_model(model))} {_signed(fit.growth_pct)} %"
         ends += [(year, value, text, colour) for year, value in fitted.dropna().tail(1).items()]
-    data = pd.concat(parts)
+    data = pd.concat(parts).assign(unit=unit.name)
     points = data.drop_duplicates("year")
-    _dots(ax, points["year"], points["level_jpy_trn"], SERIES["overseas"], size=26)
+    _dots(ax, points["year"], points["level"], SERIES["overseas"], size=26)
     _log_axis(ax)
     _year_axis(ax, points["year"])
     _end_labels(ax, ends)
-    _tidy(ax, "JPY trillion, logarithmic axis; labels: growth a year by the model")
+    _tidy(ax, f"{_unit_words(unit)}, logarithmic axis; labels: growth a year by the model")
     growth = {model: fit.growth_pct for model, fit in fits.items() if model != "naive"}
     said = _least_and_most(growth or {"naive": 0.0}, lambda value: f"{number_text(value, 1)} % a year")
     return _finish(
-        "trend_lines", figure, data, f"Fitted growth of overseas: {said}",
-        f"Dots: levels, lines: fitted values; naive assumes no growth. {_about(fits, refused, q)}",
-        "Dots of overseas levels by year on a logarithmic axis with a fitted line for each model.", _aja(_edition(q)),
+        "trend_lines", figure, data, f"Fitted growth: {said}",
+        f"Dots: levels, lines: fitted values; naive assumes no growth. {_about(subject, refused)}",
+        "Dots of levels by year on a logarithmic axis with a fitted line for each model.", subject.source,
     )  # fmt: skip
 
 
 @_themed
-def growth_intervals(fits: dict[str, "Fit"], refused: dict[str, str], q: Quantities) -> Drawing:
-    """Growth a year of each model with its 95 % interval [% a year]."""
+def growth_intervals(
+    by_basis: Mapping[str, Mapping[str, "Fit"]], refused: Mapping[str, str], subject: "Subject"
+) -> Drawing:
+    """Growth a year of each model with its 95 % interval, and its growth in the other bases [% a year]."""
+    fits = by_basis.get(subject.basis, {})
     _need_fits(fits, refused)
-    rows = [(model, fit.growth_pct, fit.growth_lo95, fit.growth_hi95) for model, fit in fits.items()]
-    data = pd.DataFrame(rows, columns=COLUMNS["growth_intervals"]).astype(
-        dict.fromkeys(COLUMNS["growth_intervals"][1:], float)
-    )
-    data = data.sort_values("growth_pct", kind="stable")
-    figure, (ax,) = _canvas(0.55 * len(data) + 0.7)
-    for place, (model, growth, low, high) in enumerate(data.itertuples(index=False)):
-        colour, is_open = MODELS.get(model, INK), math.isnan(low)
-        ax.plot([low, high], [place, place], color=colour, linewidth=3, alpha=0.6)
-        _dots(ax, [growth], [place], colour, [is_open], 60)
-        words = "no growth by assumption, no interval" if model == "naive" else f"{_signed(growth)} %, no interval"
-        if not is_open:
-            words = f"{_signed(growth)} %   ({_signed(low)} to {_signed(high)})"
-        _label(ax, growth, place, words, dx=12 * is_open, dy=6 * (not is_open), fontsize=LABEL)
+    rows = [
+        (basis, model, fit.growth_pct, fit.growth_lo95, fit.growth_hi95)
+        for basis, found in by_basis.items()
+        for model, fit in found.items()
+        if model in fits
+    ]
+    numbers = dict.fromkeys(COLUMNS["growth_intervals"][2:], float)
+    data = pd.DataFrame(rows, columns=COLUMNS["growth_intervals"]).astype(numbers)
+    order = [model for model, _ in sorted(fits.items(), key=lambda item: item[1].growth_pct)]
+    figure, (ax,) = _canvas(0.5 * len(order) + 0.7)
+    marks = dict(zip((basis for basis in by_basis if basis != subject.basis), "^s", strict=False))
+    for place, model in enumerate(order):
+        colour, fit = MODELS.get(model, INK), fits[model]
+        low, high = fit.growth_lo95, fit.growth_hi95
+        others = [
+            (data.loc[(data["basis"] == basis) & (data["model"] == model), "growth_pct"], mark)
+            for basis, mark in marks.items()
+        ]
+        if low is None or high is None:
+            words = "no growth by assumption" if model == "naive" else f"{_signed(fit.growth_pct)} %, no interval"
+        else:
+            ax.plot([low, high], [place, place], color=colour, linewidth=3, alpha=0.6)
+            words = f"{_signed(fit.growth_pct)} %   ({_signed(low)} to {_signed(high)})"
+        _dots(ax, [fit.growth_pct], [place], colour, [low is None], 60)
+        if model != "naive":
+            for value, mark in others:
+                _dots(ax, value, [place - 0.27] * len(value), colour, [True] * len(value), 24, mark)
+        _label(ax, fit.growth_pct, place, words, dy=6, fontsize=LABEL)
     ax.axvline(0, color=INK, linewidth=1)
-    ax.set_yticks(range(len(data)), [_capital(_model(model)) for model in data["model"]], color=INK)
-    ax.set_ylim(-0.5, len(data) - 0.3)
+    ax.set_yticks(range(len(order)), [_capital(_model(model)) for model in order], color=INK)
+    ax.set_ylim(-0.6, len(order) - 0.3)
     ax.grid(False, axis="y")
     ax.grid(True, axis="x", color=GRID)
     _tidy(ax, x_label="% a year")
-    sure, title = data.dropna(), "No model has an interval of its growth"
+    sure, title = data[data["basis"] == subject.basis].dropna(), "No model has an interval of its growth"
     if len(sure):
         reach = _range([*sure["growth_lo95_pct"], *sure["growth_hi95_pct"]])
         title = f"The models put growth at {_range(sure['growth_pct'])} % a year; their intervals reach from {reach}"
+    shapes = [f"{shape} {BASIS_WORDS[basis]}" for basis, shape in zip(marks, ("triangle", "square"), strict=False)]
+    beside = f"; hollow: {listed(shapes)}" if shapes else ""
     return _finish(
         "growth_intervals", figure, data, title,
-        f"95 % intervals; the log-linear's and the damped trend's are too narrow. {_about(fits, refused, q)}",
-        "Dots of growth a year for each model with horizontal 95 % intervals and a line at zero.", _aja(_edition(q)),
+        f"Nominal 95 % intervals {BASIS_WORDS[subject.basis]}{beside}. {_about(subject, refused)}",
+        "Dots of growth a year for each model with horizontal 95 % intervals and a line at zero.", subject.source,
     )  # fmt: skip
 
 
-def _panels(names: Sequence[str], height: float) -> tuple[Figure, dict[str, Axes]]:
-    """Two panels a row, one for each name; a panel too many is taken away."""
-    rows = math.ceil(len(names) / 2)
-    figure, panels = _canvas(height * rows, rows, min(2, len(names)), sharex=True, sharey=True)
-    for ax in panels[len(names) :]:
-        ax.remove()
-    for ax in panels:
-        ax.tick_params(labelbottom=True)
-    return figure, dict(zip(names, panels, strict=False))
-
-
 @_themed
-def residuals(fits: dict[str, "Fit"], refused: dict[str, str], q: Quantities) -> Drawing:
-    """What each model leaves unexplained by year [log points], with two checks for autocorrelation."""
-    from anime_growth.trends import residual_checks  # loads statsmodels, which only this figure needs
+def residuals(
+    fits: Mapping[str, "Fit"], checks: pd.DataFrame, refused: Mapping[str, str], subject: "Subject"
+) -> Drawing:
+    """What each model leaves unexplained by year [log points], with two checks for autocorrelation.
 
+    `checks` is trends.trend_table, of which durbin_watson and ljung_box_p are shown.
+    """
     _need_fits(fits, refused)
-    figure, panels = _panels(list(fits), 1.9)
-    parts, signs = [], []
-    for model, ax in panels.items():
-        left, checks, colour = (
-            fits[model].residuals / units.POINTS.size,
-            residual_checks(fits[model]),
-            MODELS.get(model, INK),
-        )
-        part = left.rename("residual_log_points").rename_axis("year").reset_index()
-        durbin, p = checks["durbin_watson"], checks["ljung_box_p"]
-        parts.append(part.assign(model=model, durbin_watson=durbin, ljung_box_p=p))
-        signs += [_model(model)] if p < SIGNIFICANT else []
-        ax.vlines(left.index, 0, left, color=colour, linewidth=1.6)
-        _dots(ax, left.index, left, colour, size=16)
-        ax.axhline(0, color=INK, linewidth=0.8)
-        _tidy(ax)
+    table = checks.set_index("model")
+    left = pd.DataFrame({model: fit.residuals for model, fit in fits.items()}).T / units.POINTS.size
+    left = left[sorted(left.columns)]
+    data = left.rename_axis("model").melt(ignore_index=False, var_name="year", value_name="residual_log_points")
+    data = data.dropna().reset_index().join(table[["durbin_watson", "ljung_box_p"]], on="model")
+    signs = [_model(model) for model in fits if table.loc[model, "ljung_box_p"] < SIGNIFICANT]
+    figure, (ax,) = _canvas(0.42 * len(left) + 0.6)
+    most = float(left.abs().max(axis=None))
+    blank = left.map(lambda _: "")
+    _matrix(ax, left, blank, (-most, most), [BLUE, "white", VERMILLION])
+    years = [int(year) for year in left.columns]
+    ax.set_xticks([place + 0.5 for place in range(len(years))], [f"’{year % 100:02d}" for year in years])
+    for place, model in enumerate(left.index):
+        durbin, p = table.loc[model, "durbin_watson"], table.loc[model, "ljung_box_p"]
         p_text = f"= {number_text(p, 2)}" if number_text(p, 2).strip("0.") else "< 0.01"
-        ax.set_title(f"{_capital(_model(model))}: DW {number_text(durbin, 2)}, LB p {p_text}")
-    data = pd.concat(parts)
-    _year_axis(ax, data["year"], most=6)
+        words = f"DW {number_text(durbin, 2)}, LB p {p_text}"
+        ax.annotate(words, (len(years), place + 0.5), (6, 0), textcoords="offset points", va="center", fontsize=SMALL)
+    sns.despine(ax=ax, left=True, bottom=True)
     title = f"The residuals of {len(signs) or 'none'} of {len(fits)} models show autocorrelation"
     return _finish(
         "residuals", figure, data, f"{title}: {listed(signs)}" if signs else title,
-        f"Log points. DW: Durbin-Watson, near 2 without autocorrelation. LB p: Ljung-Box, below {SIGNIFICANT:g} a sign "
-        f"of it, from so few points a hint and no more. {_about(fits, refused, q)}",
-        "Small panels of residuals by year, one for each model.", _aja(_edition(q)),
+        f"Red: above the model, blue: below, the deepest {number_text(most, 0)} log points. Runs of one colour are "
+        f"what a model misses. DW: Durbin-Watson, near 2 without autocorrelation; LB p: Ljung-Box, below "
+        f"{SIGNIFICANT:g} a sign of it, from so few points a hint. {_about(subject, refused)}",
+        "Tiles of residuals, a row for each model and a column for each year.", subject.source,
+    )  # fmt: skip
+
+
+@_themed
+def backtest(scores: pd.DataFrame, subject: "Subject") -> Drawing:
+    """Errors of past forecasts against drift's, and how often the 80 % interval held, by model and horizon.
+
+    `scores` is backtest.scores.
+    """
+    data = scores[scores["windows"] == "all"]
+    _need(len(data), "the series is too short for forecasts of its own past")
+    figure, (left, right) = _canvas(0.42 * data["model"].nunique() + 0.5, 1, 2, sharey=True)
+    order = list(dict.fromkeys(data["model"]))
+
+    def wide(column: str) -> pd.DataFrame:
+        return data.pivot(index="model", columns="horizon", values=column).loc[order]
+
+    ratio, cover, narrow = wide("male_to_drift"), wide("cover80"), wide("narrow80")
+    _matrix(
+        left, ratio, ratio.map(lambda value: number_text(value, 2)), (0.5, 2.5), [GREEN, "white", ORANGE, VERMILLION]
+    )
+    marked = cover.map(lambda value: number_text(value, 0)) + narrow.map(lambda said: " ▾" * (said == "too narrow"))
+    _matrix(right, cover, marked, (0, 100), [VERMILLION, "white", GREEN])
+    left.set_title("Mean absolute log error, times drift's", fontsize=LABEL, loc="left")
+    right.set_title("% of outcomes inside the 80 % interval", fontsize=LABEL, loc="left")
+    for ax in (left, right):
+        ax.set_xlabel("years ahead")
+        sns.despine(ax=ax, left=True, bottom=True)
+    others = ratio.drop(index=["drift", "naive"], errors="ignore")
+    losers = [_model(model) for model in others.index[(others > 1).all(axis=1)]]
+    title = "No model loses to drift at every horizon"
+    if losers:
+        every = len(losers) == len(others)
+        title = f"{'All' if every else f'{len(losers)} of'} {len(others)} other models lose to drift at every horizon"
+        title += "" if every else f": {listed(losers)}"
+    counts = data.groupby("horizon")["forecasts"].max()
+    return _finish(
+        "backtest", figure, data, title,
+        f"Windows from {subject.levels.index[0]} on that grow year by year; {counts.iloc[0]} forecasts one year ahead, "
+        f"{counts.iloc[-1]} at {counts.index[-1]} years. ▾: too few hits to be chance (below 5 %).",
+        "Two tables of tiles by model and horizon: errors against drift, and coverage of the 80 % interval.",
+        subject.source,
+    )  # fmt: skip
+
+
+@_themed
+def forecast_bands(bands: pd.DataFrame, subject: "Subject", horizon: int = 5) -> Drawing:
+    """Each model's own 80 % interval so many years ahead beside the one from past errors (backtest.conformal)."""
+    there = bands["horizon"].unique()
+    _need(len(there), "there are too few past forecasts for an interval from their errors")
+    horizon = horizon if horizon in there else int(max(there))
+    unit = _drawn_in(subject)
+    data = bands[bands["horizon"] == horizon].assign(unit=unit.name)
+    shown = ["median", "lo80", "hi80", "conformal_lo80", "conformal_hi80"]
+    data[shown] = units.convert(data[shown], subject.unit, unit)
+    figure, (ax,) = _canvas(0.42 * len(data) + 0.7)
+    for place, row in enumerate(data.itertuples()):
+        colour = MODELS.get(row.model, INK)
+        ax.plot([row.conformal_lo80, row.conformal_hi80], [place, place], color=colour, linewidth=1.2)
+        ax.plot([row.lo80, row.hi80], [place, place], color=colour, linewidth=7, alpha=0.45, solid_capstyle="butt")
+        _dots(ax, [row.median], [place], colour, size=30)
+    now = units.convert(float(subject.levels.iloc[-1]), subject.unit, unit)
+    ax.axvline(now, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    _log_axis(ax, "x")
+    ax.set_yticks(range(len(data)), [_capital(_model(model)) for model in data["model"]], color=INK)
+    ax.set_ylim(len(data) - 0.4, -0.6)
+    ax.grid(False, axis="y")
+    ax.grid(True, axis="x", color=GRID)
+    _tidy(ax, x_label=f"{_unit_words(unit)}, logarithmic axis; dashed: level of {subject.last_year}")
+    wider = data[data["reach"] > data["own_reach"]]
+    title = f"{horizon} years ahead the interval from past errors is wider than the model's own"
+    title += f" for {'all' if len(wider) == len(data) else len(wider)} of {len(data)} models"
+    return _finish(
+        "forecast_bands", figure, data, title,
+        f"Forecasts for {data['year'].iloc[0]}. Thick: the model's own 80 % interval; thin: as far as "
+        f"{data['errors'].max()} past forecasts of {horizon} years missed (split conformal); dot: median.",
+        "Horizontal 80 % intervals for each model, its own thick and the empirical one thin.", subject.source,
+    )  # fmt: skip
+
+
+def _choice(factor: str, choice: Any) -> str:
+    """One choice of a specification in a few words."""
+    if factor == "model":
+        return _model(choice)
+    words = {"start_year": f"from {choice}", "edition": f"edition {choice}", "leave_out": "one year left out"}
+    return words.get(factor, BASIS_WORDS.get(choice, str(choice).replace("_", " ")))
+
+
+@_themed
+def specification_curve(cells: pd.DataFrame, conclusions: pd.DataFrame, subject: "Subject") -> Drawing:
+    """Growth with its 95 % interval in every declared specification, sorted, above the choices made in each."""
+    fitted = cells.dropna(subset="growth_pct").sort_values("growth_pct", kind="stable")
+    _need(len(fitted), "no specification could be fitted")
+    data = fitted.assign(place=range(1, len(fitted) + 1))
+    choices = {
+        "model": [model for model in MODELS if model in set(data["model"])],
+        "basis": list(dict.fromkeys(data["basis"])),
+        "break_handling": list(dict.fromkeys(data["break_handling"])),
+        "start_year": sorted(set(data["start_year"])),
+        "edition": sorted(set(data["edition"])),
+    }
+    lines = [(factor, choice) for factor, found in choices.items() for choice in found]
+    lines.append(("leave_out", "a year"))
+    figure, (ax, below) = _canvas(2.6 + 0.155 * len(lines), 2, 1, sharex=True, height_ratios=[2.6, 0.155 * len(lines)])
+    colours = data["model"].map(lambda model: MODELS.get(model, INK))
+    ax.vlines(data["place"], data["growth_lo95_pct"], data["growth_hi95_pct"], color=colours, linewidth=0.8, alpha=0.35)
+    ax.scatter(data["place"], data["growth_pct"], s=7, color=colours, zorder=3)
+    ax.axhline(0, color=INK, linewidth=0.8)
+    ends = data[["growth_lo95_pct", "growth_hi95_pct"]].stack()
+    ax.set_ylim(max(ends.quantile(0.02), -40) - 2, min(ends.quantile(0.98), 80) + 2)
+    _tidy(ax, "Growth, % a year, with nominal 95 % interval")
+    for place, (factor, choice) in enumerate(lines):
+        chosen = data["leave_out"] != "none" if factor == "leave_out" else data[factor] == choice
+        below.scatter(data.loc[chosen, "place"], [place] * int(chosen.sum()), s=3, marker="|", color=colours[chosen])
+    names = [_choice(factor, choice) for factor, choice in lines]
+    below.set_yticks(range(len(lines)), names, fontsize=6.5)
+    below.set_ylim(len(lines) - 0.5, -0.5)
+    below.set_xlim(0, len(data) + 1)
+    _tidy(below, x_label="specifications, the lowest growth first")
+    held = [f"{row.say} in {row.holds_in} of {row.cells}" for row in conclusions.itertuples() if row.cells]
+    middle = data["growth_pct"].median()
+    return _finish(
+        "specification_curve", figure, data.drop(columns="place"),
+        f"Over {len(data)} specifications growth is {_range(data['growth_pct'])} % a year, "
+        f"{number_text(middle, 1)} in the middle",
+        f"{_capital('; '.join(held))}. Specifications share their figures and are no independent evidence.",
+        "Growth of every specification in rising order with its interval, and below it which choices made it.",
+        subject.source,
     )  # fmt: skip
 
 
 # --- 04: projections and targets ----------------------------------------------------------------
 @_themed
-def projections(projected: pd.DataFrame, fits: dict[str, "Fit"], q: Quantities) -> Drawing:
-    """Overseas levels and each model's median and 80 % band to the horizon [JPY trn]."""
+def projections(projected: pd.DataFrame, fits: Mapping[str, "Fit"], subject: "Subject") -> Drawing:
+    """Past levels with each model's median, and each model's 80 and 95 % interval at the horizon."""
     _need(fits and len(projected), "no trend model could be fitted, so none is projected")
-    end = int(projected["year"].max())
-    figure, panels = _panels(list(fits), 2.2)
-    parts, last = [], {}
-    for model, ax in panels.items():
-        levels, colour = _trn(fits[model].levels).rename("level_jpy_trn"), MODELS.get(model, INK)
-        ahead = projected[projected["model"] == model].set_index("year")
-        ahead = pd.DataFrame({f"{name}_jpy_trn": _trn(ahead[f"{name}_jpy_100m"]) for name in ("p10", "p50", "p90")})
-        parts.append(pd.concat([levels.to_frame(), ahead]).rename_axis("year").reset_index().assign(model=model))
-        last[model] = ahead.loc[end]
-        ax.fill_between(ahead.index, ahead["p10_jpy_trn"], ahead["p90_jpy_trn"], color=colour, alpha=0.3, linewidth=0)
-        if len(ahead) == 1:  # a band one year wide is a bar
-            ax.vlines(ahead.index, ahead["p10_jpy_trn"], ahead["p90_jpy_trn"], color=colour, alpha=0.3, linewidth=6)
-        ax.plot(ahead.index, ahead["p50_jpy_trn"], color=_dark(colour), linewidth=2, marker=".", markersize=4)
-        _lines(ax, levels, SERIES["overseas"], markersize=0, linewidth=1.6)
-        ax.set_title(_capital(_model(model)))
-        _tidy(ax)
-    data = pd.concat(parts)
+    end, unit = int(projected["year"].max()), _drawn_in(subject)
+    shown = [name for name in projected if re.fullmatch(r"p\d+(_5)?", name)]
+    data = projected.assign(unit=unit.name)
+    data[shown] = units.convert(data[shown], subject.unit, unit)
+    levels = units.convert(subject.levels, subject.unit, unit)
+    figure, (ax, right) = _canvas(3.8, 1, 2, width_ratios=[1.3, 1])
+    for model in fits:
+        ahead = data[data["model"] == model].set_index("year")["p50"]
+        joined = pd.concat([levels.tail(1), ahead])
+        ax.plot(joined.index, joined, color=MODELS.get(model, INK), linewidth=1.8)
+    _lines(ax, levels, SERIES["overseas"], markersize=0, linewidth=2)
     _log_axis(ax)
-    _year_axis(ax, data["year"], most=7)
-    for model, ax in panels.items():
-        _end_labels(ax, [(end, value, number_text(value, 1), MODELS.get(model, INK)) for value in last[model]], SMALL)
-    medians = _least_and_most({model: row["p50_jpy_trn"] for model, row in last.items()}, _trn_text)
-    bands = _range([row[name] for row in last.values() for name in ("p10_jpy_trn", "p90_jpy_trn")])
+    _year_axis(ax, [*levels.index, end], most=7)
+    _tidy(ax, f"{_unit_words(unit)}, logarithmic axis: medians")
+    last = data[data["year"] == end].sort_values("p50", ascending=False)
+    for place, row in enumerate(last.itertuples()):
+        colour = MODELS.get(row.model, INK)
+        right.plot([row.p2_5, row.p97_5], [place, place], color=colour, linewidth=1.2)
+        right.plot([row.p10, row.p90], [place, place], color=colour, linewidth=6, alpha=0.45, solid_capstyle="butt")
+        _dots(right, [row.p50], [place], colour, size=26)
+        words = f"{_capital(_model(row.model))} {number_text(row.p50, 1)}"
+        _label(right, row.p50, place, words, dy=6, fontsize=SMALL)
+    _log_axis(right, "x")
+    low, high = last["p2_5"].quantile(0.2), last["p97_5"].quantile(0.8)
+    right.set_xlim(low / 2, high * 2)
+    right.set(yticks=[], ylim=(len(last) - 0.5, -0.8))
+    right.grid(True, axis="x", color=GRID)
+    _tidy(right, f"{end}: median, 80 and 95 % interval")
+    medians = _least_and_most({row.model: row.p50 for row in last.itertuples()}, lambda value: number_text(value, 1))
+    past = pd.DataFrame({"year": levels.index, "level": levels.to_numpy(), "unit": unit.name})
     return _finish(
-        "projections", figure, data, f"Medians for {end}: {medians}; the 80 % bands reach from {bands} trillion",
-        "JPY trillion, logarithmic axis; line: median, band: 80 %, from the 10 % to the 90 % quantile. "
-        + _about(fits, {}, q),
-        "Panels of past overseas levels with each model's median and 80 % band.", _aja(_edition(q)),
+        "projections", figure, pd.concat([past, data]),
+        f"Medians for {end}, {_unit_words(unit)}: {medians}; now {number_text(levels.iloc[-1], 1)}",
+        "Intervals are the models' own and hold only if the model does; some reach beyond the panel. "
+        + _about(subject, {}),
+        "Left, past levels and the median of each model; right, each model's intervals in the last year.",
+        subject.source,
+    )  # fmt: skip
+
+
+@_themed
+def target_chances(found: pd.DataFrame, words: Mapping[str, str]) -> Drawing:
+    """Each model's chance that content exports reach each target, under each assumption [%] (targets.chances)."""
+    _need(len(found), "no target lies ahead of a year with a content total, or no model could be fitted")
+    years = found.drop_duplicates("target").set_index("target")["year"].sort_values()
+    order = list(dict.fromkeys(found["model"]))
+    keys = [key for key in words if key in set(found["assumption"])]
+    figure, panels = _canvas(0.42 * len(order) + 1.0, 1, len(years), sharey=True)
+    for ax, (target, year) in zip(panels, years.items(), strict=True):
+        part = found[found["target"] == target].pivot(index="model", columns="assumption", values="chance_pct")
+        part = part.loc[order, keys]
+        _matrix(ax, part, part.map(lambda value: number_text(value, 0)), (0, 100), ["white", SKY, BLUE])
+        ax.set_xticklabels([textwrap.fill(key.replace("_", " "), 9) for key in keys], fontsize=SMALL)
+        ax.set_title(f"Target of {year}: chance, %", fontsize=LABEL, loc="left")
+        sns.despine(ax=ax, left=True, bottom=True)
+    last = found[found["target"] == years.index[-1]]
+    reach = _range(last["chance_pct"], 0)
+    told = "; ".join(f"{key.replace('_', ' ')}: {words[key]}" for key in keys)
+    return _finish(
+        "target_chances", figure, found,
+        f"Chance of the target of {years.iloc[-1]}: {reach} %, by model and assumption",
+        f"{_capital(told)}. {found['draws'].iloc[0]:,} draws; Monte Carlo error at most "
+        f"{number_text(found['error_points'].max(), 1)} points. None of this says which model is right.",
+        "Tiles of chances for each model and assumption, a panel for each target.",
+        "Human Media releases; AJA; target as announced",
     )  # fmt: skip
 
 

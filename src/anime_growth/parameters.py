@@ -18,6 +18,14 @@ class Parameters(BaseModel):
     edition: Literal["latest"] | int = Field(
         "latest", description="year of the AJA report edition whose figures are used, or latest"
     )
+    series: str = Field(
+        "market.overseas",
+        pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$",
+        description="name of a level series, as notebook 1 lists them",
+    )
+    basis: Literal["yen", "usd", "real"] = Field(
+        "yen", description="yen, usd (dollars at the year's average rate) or real (prices of 2020)"
+    )
     start_year: int = Field(2002, ge=1990, le=2100, description="first year that the trend models see")
     horizon_year: int = Field(2033, ge=2025, le=2060, description="last year that is projected")
 
@@ -43,7 +51,11 @@ def check(values: Mapping[str, Any], allowed: Iterable[str] = NAMES, where: str 
         first = problem.errors()[0]
         name = str(first["loc"][0])
         field = Parameters.model_fields[name]
-        expected = {"edition": "a year such as 2025, or latest"}.get(name)
+        expected = {
+            "edition": "a year such as 2025, or latest",
+            "series": "a name such as market.overseas",
+            "basis": "one of yen, usd, real",
+        }.get(name)
         if expected is None:
             low, high = (
                 next((getattr(m, side) for m in field.metadata if hasattr(m, side)), None) for side in ("ge", "le")

@@ -9,6 +9,7 @@ import difflib
 import json
 import math
 import re
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -35,8 +36,25 @@ MODEL_WORDS = {
     "naive": "naive (no growth)",
     "drift": "drift (average growth)",
     "loglinear": "log-linear trend",
+    "loglinear_ar1": "log-linear AR(1) trend",
+    "segmented": "segmented trend",
     "damped_trend": "damped trend",
+    "local_linear": "local linear trend",
+    "combination": "combination (median)",
 }
+
+
+def series_words(name: str) -> str:
+    """A series in words.
+
+    >>> series_words("market.overseas"), series_words("content.total")
+    ('overseas anime market', 'overseas sales of content, total')
+    """
+    if name in SERIES_WORDS:
+        return SERIES_WORDS[name]
+    family, _, rest = name.partition(".")
+    said = {"content": "overseas sales of content, ", "category": "category "}.get(family, f"{family} ")
+    return f"{said}{rest}".replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -309,6 +327,20 @@ def ratio(first: float, second: float) -> float:
     return first / second
 
 
+def product(first: float, second: float) -> float:
+    """`first` times `second`."""
+    return first * second
+
+
+def median(*values: float) -> float:
+    """The middle value, or the mean of the two middle ones.
+
+    >>> median(3, 1, 2)
+    2
+    """
+    return statistics.median(values)
+
+
 def log_change(new: float, old: float) -> float:
     """Change of the natural logarithm, times 100 [log points]; exact sums where growth is not."""
     return math.log(new / old) * 100
@@ -326,6 +358,11 @@ def rank_from_top(own: float, *others: float) -> float:
 def usd_bn(level_jpy_100m: float, usdjpy: float) -> float:
     """A level in billion dollars at the year's average rate."""
     return float(units.usd_bn(level_jpy_100m, usdjpy))
+
+
+def jpy_100m(level_usd_bn: float, usdjpy: float) -> float:
+    """A level in dollars as yen in units of 100 million, at the year's average rate."""
+    return float(units.jpy_100m(level_usd_bn, usdjpy))
 
 
 def real_level(level_jpy_100m: float, cpi: float) -> float:
@@ -626,6 +663,75 @@ def describe_gap(market: Quantities, studio: Quantities) -> Quantities:
     return out
 
 
+OVER_STUDIO = "market.overseas.over_studio."
+
+
+def describe_estimate(known: Quantities, breaks: pd.DataFrame) -> Quantities:
+    """EXPLORATORY: what if the broad overseas figure were studios' receipts times a constant?
+
+    The ratio's median before the first change of method that the register names for overseas revenue,
+    what the headline would be at that ratio since, what of its growth receipts do not show, growth of
+    receipts inside one edition, and how many years rest on rows of low confidence. No headline uses it.
+    """
+    q = Quantities(items=known.values())
+    years = sorted(int(key.removeprefix(OVER_STUDIO)) for key in known if key.startswith(OVER_STUDIO))
+    changed = breaks[(breaks["series"] == "market.overseas") & (breaks["kind"] == "method")]["year"].dropna()
+    since = int(changed.min()) if len(changed) else 0
+    before = [year for year in years if year < since]
+    if len(before) < 3:
+        return Quantities()
+    ratios = [f"{OVER_STUDIO}{year}" for year in before]
+    span, said = f"{before[0]}-{before[-1]}", "exploratory, if the headline were receipts times a constant"
+    middle = f"market.overseas.over_studio_median.{span}"
+    label = f"broad overseas market over studios' overseas receipts, median of {span}"
+    q.compute(middle, median, ratios, units.RATIO, label)
+    unsure = sum(known[f"studio.overseas.level.{year}"].confidence == "low" for year in years)
+    label = f"years of {years[0]}-{years[-1]} whose receipts are machine-read and not confirmed"
+    levels = [f"studio.overseas.level.{year}" for year in years]
+    method = "anime_growth.quantities.describe_estimate: rows of low confidence"
+    q.record(f"studio.overseas.unconfirmed.{years[0]}-{years[-1]}", unsure, units.COUNT, label, method, levels)
+    for year in [year for year in years if year >= since]:
+        pair = [f"studio.overseas.level.{year}", middle]
+        label = f"overseas anime market of {year} at the ratio of {span}; {said}"
+        q.compute(f"market.overseas.level_at_old_ratio.{year}", product, pair, units.JPY_100M, label)
+        pair = [f"{OVER_STUDIO}{year}", middle]
+        label = f"log growth of the headline up to {year} that receipts do not show; {said}"
+        q.compute(f"market.overseas.log_beyond_receipts.{year}", log_change, pair, units.POINTS, label)
+        pair = [f"market.overseas.growth.{year}", f"studio.overseas.growth.{year}"]
+        if all(key in known for key in pair):
+            label = f"growth of the broad overseas market minus growth of studios' receipts, {year}, percentage points"
+            q.compute(f"market.overseas.growth_beyond_receipts.{year}", difference, pair, units.PERCENT, label)
+    listed = sorted(int(key.rsplit(".", 1)[1]) for key in known if key.startswith("studio.overseas.level.series."))
+    if len(listed) > 1:
+        first, last = listed[0], listed[-1]
+        pair = [f"studio.overseas.level.series.{last}", f"studio.overseas.level.series.{first}"]
+        growth = partial(cagr_pct, years=last - first)
+        label = f"growth a year of studios' overseas receipts from {first} to {last}, one list, exploratory"
+        q.compute(f"studio.overseas.cagr.{first}-{last}", growth, pair, units.PERCENT_A_YEAR, label)
+        pair = [f"market.overseas.level.{last}", f"market.overseas.level.{first}"]
+        key = f"market.overseas.cagr.{first}-{last}"
+        if all(level in known for level in pair) and key not in known:
+            label = f"growth a year of the {SERIES_WORDS['market.overseas']} from {first} to {last}"
+            q.compute(key, growth, pair, units.PERCENT_A_YEAR, label)
+    return Quantities(items=[item for key, item in q.items() if key not in known])
+
+
+def estimate_table(known: Quantities) -> pd.DataFrame:
+    """Year by year: broad overseas market and studios' receipts [JPY 100m], their ratio, how sure receipts are."""
+    rows = [
+        {
+            "year": int(key.removeprefix(OVER_STUDIO)),
+            "market_jpy_100m": known[item.inputs[0]].value,
+            "receipts_jpy_100m": known[item.inputs[1]].value,
+            "ratio": item.value,
+            "receipts_confidence": known[item.inputs[1]].confidence,
+        }
+        for key, item in known.items()
+        if key.startswith(OVER_STUDIO)
+    ]
+    return pd.DataFrame(rows).sort_values("year", ignore_index=True) if rows else pd.DataFrame()
+
+
 def describe_categories(categories: pd.DataFrame) -> Quantities:
     """Categories of the market: levels of each edition, growth where one edition prints both years."""
     q = Quantities()
@@ -644,6 +750,35 @@ def describe_categories(categories: pd.DataFrame) -> Quantities:
             label = f"growth of category {name.replace('_', ' ')} in {year}"
             q.compute(f"category.{name}.growth.{year}", growth_pct, [key, before], units.PERCENT, label)
     return q
+
+
+def describe_levels(series_levels: pd.DataFrame, known: Quantities) -> Quantities:
+    """Every further series as models may see it: one edition or scope, in yen, dollars and prices of 2020.
+
+    Keys `<series>.level.series.<year>`, with `level_usd` and `level_real` where the rate and price of
+    the year are in `known`. Counts have a level only. Source: clean.level_series.
+    """
+    q = Quantities(items=known.values())
+    for row in series_levels.itertuples():
+        unit = units.UNITS[row.unit]
+        said = f"{series_words(row.series)}, {row.year}, {row.edition_label}"
+        native = "level_usd" if unit is units.USD_BN else "level"
+        key = {measure: f"{row.series}.{measure}.series.{row.year}" for measure in ("level", "level_usd", "level_real")}
+        caveats = ("releases",) if row.series.startswith("content.") else ()
+        q.observe(
+            key[native], row.level, unit, said, row.raw_cell, row.confidence, caveats, row.edition_label,
+            row.derivation,
+        )  # fmt: skip
+        rate, price = f"fx.usdjpy.level.{row.year}", f"price.cpi.level.{row.year}"
+        at_rate = f"{said}, at the year's average exchange rate"
+        if rate in known and unit is units.USD_BN:
+            q.compute(key["level"], jpy_100m, [key["level_usd"], rate], units.JPY_100M, at_rate)
+        elif rate in known and unit is units.JPY_100M:
+            q.compute(key["level_usd"], usd_bn, [key["level"], rate], units.USD_BN, at_rate)
+        if price in known and key["level"] in q and unit is not units.COUNT:
+            label = f"{said}, in prices of 2020"
+            q.compute(key["level_real"], real_level, [key["level"], price], units.JPY_100M, label)
+    return Quantities(items=[item for key, item in q.items() if key not in known])
 
 
 def describe_content(content: pd.DataFrame, market: Quantities) -> Quantities:

@@ -19,7 +19,7 @@ from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
-from anime_growth import clean, parameters, paths, sources
+from anime_growth import clean, ledger, parameters, paths, sources
 from anime_growth.errors import InputError
 from anime_growth.pipeline import STEPS, StepSpec
 
@@ -236,6 +236,7 @@ def publish(folder: Path) -> None:
         else:
             shutil.copyfile(source, fresh / name)
     _without_machine(fresh / "run.json")
+    _append_forecasts(folder, record, fresh / ledger.path().name)
     if paths.published().exists():
         paths.published().rename(old)
     fresh.rename(paths.published())
@@ -248,6 +249,16 @@ def publish(folder: Path) -> None:
     readme.write_text(told, encoding="utf-8")
 
 
+def _append_forecasts(folder: Path, record: Mapping[str, Any], target: Path) -> None:
+    """Save the published ledger with this run's projections added, where they say something new."""
+    import pandas as pd
+
+    made = pd.read_csv(folder / "tables" / "projections.csv")
+    edition = str(pd.read_csv(folder / "tables" / "market.csv")["edition"].iloc[0])
+    fresh = ledger.entries(made, record["started"][:10], edition)
+    ledger.appended(ledger.read(), fresh).to_csv(target, index=False, lineterminator="\n")
+
+
 def refuse_unfit(folder: Path) -> None:
     """Raise InputError unless `folder` is a whole run of the raw figures and README that are here."""
     where = f"run {folder.name}"
@@ -257,7 +268,7 @@ def refuse_unfit(folder: Path) -> None:
         raise InputError(where, f"lacks {missing[0]}", "Publish a whole run: `make run`")
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        made_from, _ = record["raw_files"], record["parameters"]
+        made_from, _, _ = record["raw_files"], record["parameters"], record["started"]
     except (ValueError, KeyError, TypeError) as problem:
         raise InputError(f"{where}, run.json", "is damaged", "Publish a whole run: `make run`") from problem
     if made_from != {file.reference: file.resource.hash for file in sources.raw_files()}:

@@ -288,6 +288,11 @@ def refuse_unlisted() -> None:
             )
 
 
+def has(table: str) -> bool:
+    """Whether any package holds the raw `table`."""
+    return any(file.resource.name == table for file in raw_files())
+
+
 def read(table: str) -> pd.DataFrame:
     """All rows of the raw `table`, over all editions of its source, in the order of the files.
 

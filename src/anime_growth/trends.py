@@ -1,33 +1,53 @@
-"""Simple trend models of one annual series, behind one small interface.
+"""Eight simple trend models of one annual series, behind one small interface.
 
-All models work on the natural logarithm of the level and return forecasts as a location and a
-spread on that scale; quantiles go back to levels through exp, so the 50 % quantile is a median.
+All models work on the natural logarithm of the level and give forecast quantiles on that scale;
+quantiles go back to levels through exp, so the 50 % quantile is a median and not a mean.
 statsmodels does the fitting. 23 points are few: every interval here is wide for a reason.
 
 Assumes: years follow one another without a gap, levels are above zero, at least MIN_YEARS of them.
+
+Judgements made here, and why
+-----------------------------
+- "Growth" of drift is the average of the past, of the log-linear models the slope of the line, of
+  the segmented one the slope after its break, of the smoothed ones the slope at the last year.
+- The segmented trend has exactly one break, at the year with the lowest BIC; whether one break is
+  better than none is said in a finding instead of being decided by the model.
+- A numerical search that does not converge is tried once more by another method, then refused.
 """
 
 import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.regression.linear_model import OLS
+from statsmodels.regression.linear_model import GLSAR, OLS
 from statsmodels.stats.diagnostic import acorr_ljungbox
 from statsmodels.stats.stattools import durbin_watson, jarque_bera
 from statsmodels.tools.numdiff import approx_fprime
+from statsmodels.tools.sm_exceptions import ConvergenceWarning
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
+from statsmodels.tsa.statespace.structural import UnobservedComponents
 
 from anime_growth import units
-from anime_growth.errors import InputError
-from anime_growth.quantities import MODEL_WORDS, SERIES_WORDS, Quantities
+from anime_growth.quantities import MODEL_WORDS, Quantities
+from anime_growth.series import MIN_YEARS, Subject
 
-MIN_YEARS = 8
+# Yearly steps that either side of a break must have at least.
+SEGMENT_STEPS = 3
+# How many of the years that a model fits worst are left out in turn, beside the first and the last.
+INFLUENCE_TRIES = 3
 # An estimate this near to a bound counts as held by it.
 BOUND_REACH = 1e-3
+# What a likelihood may fall by, in -2 log, inside a 95 % set of one parameter.
+LIKELIHOOD_REACH = float(stats.chi2.ppf(0.95, 1))
+
+# [horizons], [probabilities] -> log levels [horizon x probability]
+LogQuantiles = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class CannotFit(Exception):
@@ -38,12 +58,11 @@ class CannotFit(Exception):
 class Fit:
     """One model fitted to one series.
 
-    `growth_pct` is the model's growth a year (average change, slope of the line, slope of the
-    smoothed trend), with its 95 % interval (None where the model fixes growth by assumption). The
-    next year's median may lie elsewhere: a fitted line does not start from the last value.
-    `forecast(horizons)` gives log location and spread [horizon -> (location, spread)]; `degrees` is
-    the Student degrees of freedom of the forecast, infinite for a normal one. `residuals` are log
-    one-step or fit errors by year.
+    `growth_pct` is the model's growth a year, with its 95 % interval (None where the model fixes
+    growth by assumption or has no interval). The next year's median may lie elsewhere: a fitted line
+    does not start from the last value. `log_quantiles(horizons, probabilities)` gives forecasts on
+    the log scale [horizon x probability]. `residuals` are log one-step or fit errors by year,
+    `fitted` the levels that they are measured from. `notes` are further estimates by name.
     """
 
     model: str
@@ -53,9 +72,8 @@ class Fit:
     growth_hi95: float | None
     log_slope: float
     residuals: pd.Series
-    forecast: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-    degrees: float = math.inf
-    fitted: pd.Series | None = None
+    fitted: pd.Series
+    log_quantiles: LogQuantiles
     findings: tuple[str, ...] = ()
     notes: dict[str, float] = field(default_factory=dict)
 
@@ -67,18 +85,34 @@ class Fit:
     def quantiles(self, last_year: int, probabilities: list[float]) -> pd.DataFrame:
         """Forecast levels, one row a year up to `last_year`, one column a probability."""
         years = np.arange(self.years[-1] + 1, last_year + 1)
-        if not len(years):
-            return pd.DataFrame(index=pd.Index(years, name="year"), columns=probabilities, dtype=float)
-        location, spread = self.forecast(years - self.years[-1])
-        scores = (
-            stats.t.ppf(probabilities, self.degrees) if math.isfinite(self.degrees) else stats.norm.ppf(probabilities)
-        )
-        values = np.exp(location[:, None] + spread[:, None] * scores[None, :])
+        values = np.empty((0, len(probabilities)))
+        if len(years):
+            values = np.exp(self.log_quantiles(years - self.years[-1], np.asarray(probabilities)))
         return pd.DataFrame(values, index=pd.Index(years, name="year"), columns=probabilities)
 
 
 def _growth(log_growth: float) -> float:
     return math.expm1(log_growth) * 100
+
+
+def _spread_about(
+    forecast: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], degrees: float = math.inf
+) -> LogQuantiles:
+    """Quantiles of a normal forecast, or a Student one with so many `degrees` of freedom.
+
+    `forecast(horizons)` gives log location and spread.
+    """
+
+    @lru_cache(maxsize=4)  # the combination asks again for what its members have forecast
+    def remembered(horizons: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        return forecast(np.array(horizons))
+
+    def log_quantiles(horizons: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        location, spread = remembered(tuple(int(h) for h in horizons))
+        scores = stats.t.ppf(probabilities, degrees) if math.isfinite(degrees) else stats.norm.ppf(probabilities)
+        return np.asarray(location)[:, None] + np.asarray(spread)[:, None] * scores[None, :]
+
+    return log_quantiles
 
 
 def naive(levels: pd.Series) -> Fit:
@@ -94,8 +128,8 @@ def naive(levels: pd.Series) -> Fit:
         growth_hi95=None,
         log_slope=0.0,
         residuals=changes,
-        forecast=lambda h: (np.full(len(h), log.iloc[-1]), spread * np.sqrt(h)),
         fitted=np.exp(log.shift(1).dropna()),
+        log_quantiles=_spread_about(lambda h: (np.full(len(h), log.iloc[-1]), spread * np.sqrt(h))),
     )
 
 
@@ -117,9 +151,11 @@ def drift(levels: pd.Series) -> Fit:
         growth_hi95=_growth(high),
         log_slope=slope,
         residuals=changes - slope,
-        forecast=lambda h: (log.iloc[-1] + slope * h, np.sqrt(h * variance + h**2 * error**2)),
         fitted=np.exp((log.shift(1) + slope).dropna()),
-    )
+        log_quantiles=_spread_about(
+            lambda h: (log.iloc[-1] + slope * h, np.sqrt(h * variance + h**2 * error**2))
+        ),
+    )  # fmt: skip
 
 
 def newey_west_lags(n: int) -> int:
@@ -131,34 +167,119 @@ def newey_west_lags(n: int) -> int:
     return math.floor(4 * (n / 100) ** (2 / 9))
 
 
-def loglinear(levels: pd.Series) -> Fit:
-    """OLS of the log level on time; errors robust to heteroskedasticity and autocorrelation (HAC)."""
+def _line(model: str, levels: pd.Series, design: np.ndarray, ahead: Callable[[np.ndarray], np.ndarray]) -> Fit:
+    """OLS of the log level on `design`, whose last column is time; HAC errors, Student forecasts.
+
+    `ahead(horizons)` continues the design. The forecast variance is that of the line and of one
+    further error.
+    """
     log = np.log(levels)
-    time = np.arange(len(log), dtype=float)
-    design = np.column_stack([np.ones(len(log)), time])
     result = OLS(log.to_numpy(), design).fit(
         cov_type="HAC", cov_kwds={"maxlags": newey_west_lags(len(log)), "use_correction": True}, use_t=True
     )
-    slope = float(result.params[1])
-    low, high = result.conf_int(alpha=0.05)[1]
+    slope = float(result.params[-1])
+    low, high = result.conf_int(alpha=0.05)[-1]
 
     def forecast(h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ahead = np.column_stack([np.ones(len(h)), time[-1] + h])
-        prediction = result.get_prediction(ahead)
+        prediction = result.get_prediction(ahead(h))
         return prediction.predicted_mean, np.sqrt(prediction.var_pred_mean + result.scale)
 
     return Fit(
-        model="loglinear",
+        model=model,
         levels=levels,
         growth_pct=_growth(slope),
         growth_lo95=_growth(low),
         growth_hi95=_growth(high),
         log_slope=slope,
         residuals=pd.Series(result.resid, index=log.index),
-        forecast=forecast,
-        degrees=float(result.df_resid),
         fitted=pd.Series(np.exp(result.fittedvalues), index=log.index),
+        log_quantiles=_spread_about(forecast, float(result.df_resid)),
     )
+
+
+def loglinear(levels: pd.Series) -> Fit:
+    """OLS of the log level on time; errors robust to heteroskedasticity and autocorrelation (HAC)."""
+    time = np.arange(len(levels), dtype=float)
+    return _line(
+        "loglinear",
+        levels,
+        np.column_stack([np.ones(len(time)), time]),
+        lambda h: np.column_stack([np.ones(len(h)), time[-1] + h]),
+    )
+
+
+def loglinear_ar1(levels: pd.Series) -> Fit:
+    """A straight line through the logs whose errors follow one another, AR(1), by iterated GLSAR.
+
+    The last year's distance from the line fades by the estimated autocorrelation each year. The
+    interval takes that autocorrelation as known.
+    """
+    log = np.log(levels)
+    y, time = log.to_numpy(), np.arange(len(log), dtype=float)
+    model = GLSAR(y, np.column_stack([np.ones(len(time)), time]), rho=1)
+    result = model.iterative_fit(maxiter=500, rtol=1e-8)
+    rho = float(model.rho[0])
+    if not result.converged:
+        raise CannotFit("the estimate of its autocorrelation did not converge")
+    if not abs(rho) < 1:
+        raise CannotFit(f"its errors do not fade (autocorrelation {rho:.2f})")
+    slope, covariance = float(result.params[1]), np.asarray(result.cov_params())
+    low, high = result.conf_int(alpha=0.05)[1]
+    last = np.array([1.0, time[-1]])
+
+    def forecast(h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ahead, fading = np.column_stack([np.ones(len(h)), time[-1] + h]), rho**h
+        location = ahead @ result.params + fading * (y[-1] - last @ result.params)
+        reach = ahead - fading[:, None] * last  # how the forecast moves with the parameters
+        noise = result.scale * (1 - rho ** (2 * h)) / (1 - rho**2)
+        return location, np.sqrt(noise + np.einsum("hi,ij,hj->h", reach, covariance, reach))
+
+    innovations = pd.Series(np.asarray(result.wresid), index=log.index[1:])
+    return Fit(
+        model="loglinear_ar1",
+        levels=levels,
+        growth_pct=_growth(slope),
+        growth_lo95=_growth(low),
+        growth_hi95=_growth(high),
+        log_slope=slope,
+        residuals=innovations,
+        fitted=np.exp(log.iloc[1:] - innovations),
+        log_quantiles=_spread_about(forecast, float(result.df_resid)),
+        notes={"autocorrelation": rho},
+    )
+
+
+def segmented(levels: pd.Series) -> Fit:
+    """Two straight lines through the logs that meet in a break year, chosen by BIC.
+
+    Either side has at least SEGMENT_STEPS yearly steps. Growth is that after the break; its interval
+    takes the break as known. `break_lo95` and `break_hi95` span the years that the likelihood does
+    not rule out.
+    """
+    log = np.log(levels).to_numpy()
+    n, time = len(log), np.arange(len(log), dtype=float)
+
+    def design(knot: int, at: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.ones(len(at)), np.minimum(at - knot, 0), np.maximum(at - knot, 0)])
+
+    candidates = {knot: OLS(log, design(knot, time)).fit() for knot in range(SEGMENT_STEPS, n - SEGMENT_STEPS)}
+    # All have as many parameters, so the lowest BIC is the lowest sum of squares.
+    misfit = pd.Series({knot: n * math.log(result.ssr / n) for knot, result in candidates.items()})
+    knot = int(misfit.idxmin())
+    open_knots = misfit.index[misfit - misfit.min() <= LIKELIHOOD_REACH]
+    straight = float(OLS(log, np.column_stack([np.ones(n), time])).fit().bic)
+    gain = straight - float(candidates[knot].bic) - math.log(n)  # the break year counts as an estimate, too
+    years = levels.index
+    fit = _line("segmented", levels, design(knot, time), lambda h: design(knot, time[-1] + h))
+    found = {
+        "break_year": float(years[knot]),
+        "break_lo95_year": float(years[open_knots.min()]),
+        "break_hi95_year": float(years[open_knots.max()]),
+        "growth_before": _growth(float(candidates[knot].params[1])),
+        "bic_gain": float(gain),
+    }
+    findings = () if gain > 0 else ("a straight line has the better BIC, so the break is not shown to be there",)
+    return replace(fit, notes=found, findings=findings)
 
 
 def damped_trend(levels: pd.Series) -> Fit:
@@ -170,18 +291,17 @@ def damped_trend(levels: pd.Series) -> Fit:
     """
     log = np.log(levels)
     model = ETSModel(log.reset_index(drop=True), error="add", trend="add", damped_trend=True)
-    result = model.fit(disp=False)
-    if not np.all(np.isfinite(result.params)):
-        raise CannotFit("its smoothing parameters did not converge")
+    result = _searched(partial(model.fit, disp=False))
+    parameters = np.asarray(result.params)
     names = list(result.model.param_names)
     damping = names.index("damping_trend")
 
-    def next_growth(parameters: np.ndarray) -> float:
-        states = np.asarray(model.smooth(parameters).states)
-        return float(parameters[damping] * states[-1, 1])
+    def next_growth(values: np.ndarray) -> float:
+        _, states = model.smooth(values, return_raw=True)
+        return float(values[damping] * np.asarray(states)[-1, 1])
 
-    slope = next_growth(np.asarray(result.params))
-    gradient = np.atleast_1d(approx_fprime(np.asarray(result.params), next_growth, centered=True))
+    slope = next_growth(parameters)
+    gradient = np.atleast_1d(approx_fprime(parameters, next_growth))
     variance = float(gradient @ np.asarray(result.cov_params()) @ gradient)
     reach = stats.norm.ppf(0.975) * math.sqrt(variance) if variance > 0 else math.nan
 
@@ -200,11 +320,27 @@ def damped_trend(levels: pd.Series) -> Fit:
         growth_hi95=_growth(slope + reach) if math.isfinite(reach) else None,
         log_slope=slope,
         residuals=pd.Series(np.asarray(result.resid), index=log.index),
-        forecast=forecast,
         fitted=pd.Series(np.exp(np.asarray(result.fittedvalues)), index=log.index),
-        findings=_at_bounds(dict(zip(names, np.asarray(result.params), strict=True))),
-        notes={"damping": float(result.params[damping])},
+        log_quantiles=_spread_about(forecast),
+        findings=_at_bounds(dict(zip(names, parameters, strict=True))),
+        notes={"damping": float(parameters[damping])},
     )
+
+
+def _searched(search: Callable[..., Any]) -> Any:
+    """The result of a numerical search for a likelihood's maximum; CannotFit where it finds none.
+
+    `search(method=..., start_params=...)`. A quasi-Newton search that stops early is gone on with by
+    Powell's, which needs no slopes.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is acted upon here
+        result = search()
+        if not result.mle_retvals["converged"]:
+            result = search(method="powell", start_params=np.asarray(result.params), maxiter=2000)
+    if not result.mle_retvals["converged"] or not np.all(np.isfinite(result.params)):
+        raise CannotFit("the search for its parameters did not converge")
+    return result
 
 
 # statsmodels keeps the damping between these; the trend's smoothing cannot exceed the level's.
@@ -222,45 +358,137 @@ def _at_bounds(parameters: dict[str, float]) -> tuple[str, ...]:
     return (f"estimates at their bounds ({', '.join(held)}): the growth interval has no firm basis",)
 
 
+def local_linear(levels: pd.Series) -> Fit:
+    """A level and a slope that both wander, plus noise (structural time series, exact diffuse start).
+
+    Growth is the smoothed slope of the last year, its interval the slope's own uncertainty; interval
+    and forecasts take the three variances as known.
+    """
+    log = np.log(levels)
+    model = UnobservedComponents(log.to_numpy(), "lltrend", use_exact_diffuse=True)
+    result = _searched(partial(model.fit, disp=False, cov_type="none"))
+    slope = float(result.smoothed_state[1, -1])
+    reach = stats.norm.ppf(0.975) * math.sqrt(max(result.smoothed_state_cov[1, 1, -1], 0.0))
+
+    def forecast(h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ahead = result.get_forecast(int(np.max(h)))
+        return np.asarray(ahead.predicted_mean)[h - 1], np.sqrt(np.asarray(ahead.var_pred_mean))[h - 1]
+
+    # The first two years only place level and slope; they leave no error.
+    errors = pd.Series(np.asarray(result.resid), index=log.index).iloc[2:]
+    variances = dict(zip(model.param_names, np.asarray(result.params), strict=True))
+    still = [
+        words
+        for name, words in (("sigma2.level", "level"), ("sigma2.trend", "slope"), ("sigma2.irregular", "noise"))
+        if variances[name] < BOUND_REACH * sum(variances.values())
+    ]
+    return Fit(
+        model="local_linear",
+        levels=levels,
+        growth_pct=_growth(slope),
+        growth_lo95=_growth(slope - reach),
+        growth_hi95=_growth(slope + reach),
+        log_slope=slope,
+        residuals=errors,
+        fitted=np.exp(log.iloc[2:] - errors),
+        log_quantiles=_spread_about(forecast),
+        findings=(f"estimated variance of nought: {', '.join(still)}",) if still else (),
+    )
+
+
+def combination(levels: pd.Series) -> Fit:
+    """The median over the other models but naive: of growth, of its interval's ends, of each level quantile.
+
+    A model that cannot be fitted is left out; at least three must remain.
+    """
+    fits, refused = {}, []
+    for model in MODELS:
+        if model not in ("naive", "combination"):
+            try:
+                fits[model] = fit(model, levels)
+            except CannotFit:
+                refused.append(model)
+    if len(fits) < 3:
+        raise CannotFit(f"only {len(fits)} models are left to combine")
+    growth = float(np.median([result.growth_pct for result in fits.values()]))
+    bounds = {
+        end: [bound for result in fits.values() if (bound := getattr(result, end)) is not None]
+        for end in ("growth_lo95", "growth_hi95")
+    }
+    first = max(result.fitted.index[0] for result in fits.values())
+    middle = np.median([result.fitted.loc[first:].to_numpy() for result in fits.values()], axis=0)
+    fitted = pd.Series(middle, index=levels.loc[first:].index)
+    return Fit(
+        model="combination",
+        levels=levels,
+        growth_pct=growth,
+        growth_lo95=float(np.median(bounds["growth_lo95"])),
+        growth_hi95=float(np.median(bounds["growth_hi95"])),
+        log_slope=math.log1p(growth / 100),
+        residuals=np.log(levels[fitted.index] / fitted),
+        fitted=fitted,
+        log_quantiles=lambda h, p: np.log(
+            np.median([np.exp(result.log_quantiles(h, p)) for result in fits.values()], axis=0)
+        ),
+        findings=(f"without {', '.join(MODEL_WORDS[model] for model in refused)}",) if refused else (),
+    )
+
+
 GROWTH_WORDS = {
     "naive": "growth a year, nought by assumption",
     "drift": "average growth a year",
     "loglinear": "growth a year along the fitted line",
+    "loglinear_ar1": "growth a year along the line with autocorrelated errors",
+    "segmented": "growth a year after the break",
     "damped_trend": "growth a year of the smoothed trend, which fades from the next year on",
+    "local_linear": "growth a year of the wandering trend in its last year",
+    "combination": "median growth a year of the models but naive",
 }
 
 MODELS: dict[str, Callable[[pd.Series], Fit]] = {
     "naive": naive,
     "drift": drift,
     "loglinear": loglinear,
+    "loglinear_ar1": loglinear_ar1,
+    "segmented": segmented,
     "damped_trend": damped_trend,
+    "local_linear": local_linear,
+    "combination": combination,
 }
 
 
 def usable(levels: pd.Series) -> pd.Series:
     """`levels` by year, or CannotFit with the reason in words."""
-    years = list(levels.index)
+    years, values = levels.index.to_numpy(), levels.to_numpy(dtype=float)
     if len(years) < MIN_YEARS:
         raise CannotFit(f"the series has {len(years)} years, and at least {MIN_YEARS} are needed")
-    if years != list(range(years[0], years[-1] + 1)):
+    if (np.diff(years) != 1).any():
         raise CannotFit("the series has a gap between its years")
-    if not ((levels > 0) & np.isfinite(levels)).all():
+    if not ((values > 0) & np.isfinite(values)).all():
         raise CannotFit("the series has levels that are not finite and above zero, which have no logarithm")
-    if levels.nunique() == 1:
+    if (values == values[0]).all():
         raise CannotFit("the series is constant, so it has no spread to estimate")
-    return levels.astype(float)
+    return levels
 
 
 def fit(model: str, levels: pd.Series) -> Fit:
     """Fit `model` to `levels` [year -> level]; warnings of statsmodels become findings.
 
-    Raises CannotFit with a sentence where the model does not suit the series.
+    The same series is fitted once and then remembered. Raises CannotFit with a sentence where the
+    model does not suit the series.
     """
     checked = usable(levels)
+    return _fit(model, int(checked.index[0]), checked.to_numpy(dtype=float).tobytes())
+
+
+@lru_cache(maxsize=8192)
+def _fit(model: str, first_year: int, values: bytes) -> Fit:
+    array = np.frombuffer(values)
+    levels = pd.Series(array.copy(), index=range(first_year, first_year + len(array)))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            result = MODELS[model](checked)
+            result = MODELS[model](levels)
         except (np.linalg.LinAlgError, ValueError, FloatingPointError) as problem:
             raise CannotFit(f"the fit failed ({problem})") from problem
     warned = dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught)
@@ -278,16 +506,46 @@ def fit_all(levels: pd.Series) -> tuple[dict[str, Fit], dict[str, str]]:
     return fits, refused
 
 
-def residual_checks(result: Fit) -> dict[str, float]:
-    """Autocorrelation (Durbin-Watson, Ljung-Box), normality (Jarque-Bera), largest miss.
+def without(levels: pd.Series, year: int) -> pd.Series:
+    """`levels` as if `year` were not known: an end is cut off, an inner year bridged on the log scale.
 
-    Ljung-Box looks at min(5, n // 4) lags. p-values from so few points are a hint, not a verdict.
+    >>> without(pd.Series([1.0, 5.0, 4.0], index=[2001, 2002, 2003]), 2002).round(6).to_list()
+    [1.0, 2.0, 4.0]
+    """
+    if year in (levels.index[0], levels.index[-1]):
+        return levels.drop(year)
+    bridged = levels.astype(float).copy()
+    bridged[year] = math.sqrt(levels[year - 1] * levels[year + 1])
+    return bridged
+
+
+def influence(result: Fit) -> pd.Series:
+    """Growth a year [%] that the model finds without one year.
+
+    Tried are the first and the last year and the INFLUENCE_TRIES that the model fits worst; a year
+    without which it cannot be fitted is left out.
+    """
+    worst = result.residuals.abs().nlargest(INFLUENCE_TRIES).index
+    found = {}
+    for year in sorted({result.years[0], result.years[-1], *(int(year) for year in worst)}):
+        try:
+            found[year] = fit(result.model, without(result.levels, year)).growth_pct
+        except CannotFit:
+            continue
+    return pd.Series(found, dtype=float)
+
+
+def residual_checks(result: Fit) -> dict[str, float]:
+    """Autocorrelation (Durbin-Watson, Ljung-Box), normality (Jarque-Bera), largest miss, influence.
+
+    Ljung-Box looks at min(5, n // 4) lags. p-values from so few points are a hint, not a verdict. The
+    most influential year is the one of those tried (see `influence`) without which growth changes most.
     """
     residuals = result.residuals
-    lags = min(5, len(residuals) // 4)
+    lags = max(1, min(5, len(residuals) // 4))
     ljung_box = acorr_ljungbox(residuals, lags=[lags])["lb_pvalue"].iloc[0]
     largest = residuals.abs().idxmax()
-    return {
+    checks = {
         "residual_spread": float(np.sqrt((residuals**2).mean())),
         "durbin_watson": float(durbin_watson(residuals)),
         "ljung_box_p": float(ljung_box),
@@ -295,41 +553,70 @@ def residual_checks(result: Fit) -> dict[str, float]:
         "largest_residual": float(residuals[largest]),
         "largest_residual_year": float(largest),
     }
+    left_out = influence(result)
+    if result.model != "naive" and len(left_out):
+        year = (left_out - result.growth_pct).abs().idxmax()
+        checks["influential_year"] = float(year)
+        checks["growth_without_it"] = float(left_out[year])
+    return checks
 
 
-def sample(market: pd.DataFrame, start_year: int, series: str = "overseas") -> pd.Series:
-    """Levels [JPY 100m by year] of `series` from `start_year` on, in the last run without a gap.
-
-    Raises InputError where `start_year` cuts a series that is long enough below MIN_YEARS.
-    """
-    levels = market[market["series"] == series].set_index("year")["level_jpy_100m"].sort_index()
-    breaks = np.flatnonzero(np.diff(levels.index.to_numpy()) > 1)
-    run = levels.iloc[breaks[-1] + 1 :] if len(breaks) else levels
-    kept = run[run.index >= start_year]
-    if len(kept) < MIN_YEARS <= len(run):
-        raise InputError(
-            "parameter start_year",
-            f"{start_year} leaves {len(kept)} of {len(run)} years, and at least {MIN_YEARS} are needed",
-            f"Choose {run.index[-MIN_YEARS]} or earlier",
-        )
-    return kept
+CHECKS = (
+    *("residual_spread", "durbin_watson", "ljung_box_p", "jarque_bera_p", "largest_residual"),
+    *("largest_residual_year", "influential_year", "growth_without_it"),
+)
 
 
-def trend_quantities(fits: dict[str, Fit], known: Quantities, series: str = "overseas") -> Quantities:
-    """Growth, interval, log slope and residual checks of every fit, as named numbers.
+def trend_table(
+    fits: dict[str, Fit], refused: dict[str, str], subject: Subject, with_checks: bool = True
+) -> pd.DataFrame:
+    """One row a model: sample, growth with its interval, break, checks, and why one is missing."""
+    rows = []
+    for model in MODELS:
+        row: dict[str, Any] = {"series": subject.name, "basis": subject.basis, "model": model}
+        if model in fits:
+            result = fits[model]
+            row |= {
+                "first_year": result.years[0],
+                "last_year": result.years[-1],
+                "growth_pct_a_year": result.growth_pct,
+                "growth_lo95_pct": result.growth_lo95,
+                "growth_hi95_pct": result.growth_hi95,
+                "break_year": result.notes.get("break_year"),
+                **(residual_checks(result) if with_checks else {}),
+                "remark": "; ".join(result.findings),
+            }
+        else:
+            row["remark"] = f"not fitted: {refused[model]}"
+        rows.append(row)
+    columns = ["series", "basis", "model", "first_year", "last_year", "growth_pct_a_year", "growth_lo95_pct"]
+    columns += ["growth_hi95_pct", "break_year", *(CHECKS if with_checks else ()), "remark"]
+    table = pd.DataFrame(rows).reindex(columns=columns)
+    years = [column for column in columns if column.endswith("_year") and column != "growth_pct_a_year"]
+    numbers = [column for column in columns[5:-1] if column not in years]
+    return table.astype({**dict.fromkeys(years, "Int64"), **dict.fromkeys(numbers, float)})
 
-    `known` holds the levels the fits rest on (`market.<series>.level.<year>`).
+
+def growth_by_basis(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The trend tables of several bases in one."""
+    return pd.concat(list(tables.values()), ignore_index=True)
+
+
+def trend_quantities(fits: dict[str, Fit], table: pd.DataFrame, subject: Subject, known: Quantities) -> Quantities:
+    """Growth, interval, log slope and the checks of `table` for every fit, as named numbers.
+
+    `known` holds the levels the fits rest on (`subject.keys`).
     """
     q = Quantities(known.edition, known.values())
-    words = SERIES_WORDS[f"market.{series}"]
+    checks = table.set_index("model")
+    inputs = [subject.sample(q, "trend")]
     for model, result in fits.items():
         first, last = result.years[0], result.years[-1]
-        inputs = [f"market.{series}.level.{year}" for year in result.years]
         method = f"anime_growth.trends.{model}"
-        base, said = f"trend.{series}.{model}", f"{MODEL_WORDS[model]}, {words} {first}-{last}"
+        base, said = f"trend.{subject.slug}.{model}", f"{MODEL_WORDS[model]}, {subject.words} {first}-{last}"
 
         def add(measure: str, value: float | None, unit: units.Unit, label: str, digits: int | None = None) -> None:
-            if value is not None:
+            if value is not None and not pd.isna(value):
                 q.record(f"{base}.{measure}", value, unit, f"{label}: {said}", method, inputs, digits)  # noqa: B023
 
         add("growth", result.growth_pct, units.PERCENT_A_YEAR, GROWTH_WORDS[model])
@@ -337,32 +624,9 @@ def trend_quantities(fits: dict[str, Fit], known: Quantities, series: str = "ove
         add("growth_hi95", result.growth_hi95, units.PERCENT_A_YEAR, "upper end of the 95 % interval of growth")
         add("log_slope", result.log_slope, units.RATIO, f"{GROWTH_WORDS[model]}, log", 4)
         add("years", len(result.years), units.COUNT, "years in the sample")
-        for measure, value in residual_checks(result).items():
+        found = {name: checks.loc[model, name] for name in CHECKS if name in checks}
+        for measure, value in {**found, **result.notes}.items():
             unit = units.YEAR if measure.endswith("year") else units.RATIO
+            unit = units.PERCENT_A_YEAR if measure.startswith("growth") else unit
             add(measure, value, unit, measure.replace("_", " "))
-        for measure, value in result.notes.items():
-            add(measure, value, units.RATIO, measure)
     return Quantities(known.edition, [item for key, item in q.items() if key not in known])
-
-
-def trend_table(fits: dict[str, Fit], refused: dict[str, str]) -> pd.DataFrame:
-    """One row a model: sample, growth with its interval, residual checks, and why it is missing."""
-    rows = []
-    for model in MODELS:
-        if model in fits:
-            result = fits[model]
-            rows.append(
-                {
-                    "model": model,
-                    "first_year": result.years[0],
-                    "last_year": result.years[-1],
-                    "growth_pct_a_year": result.growth_pct,
-                    "growth_lo95_pct": result.growth_lo95,
-                    "growth_hi95_pct": result.growth_hi95,
-                    **residual_checks(result),
-                    "remark": "; ".join(result.findings),
-                }
-            )
-        else:
-            rows.append({"model": model, "remark": f"not fitted: {refused[model]}"})
-    return pd.DataFrame(rows).astype({"first_year": "Int64", "last_year": "Int64"}) if fits else pd.DataFrame(rows)

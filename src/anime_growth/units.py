@@ -84,8 +84,8 @@ def from_raw(label: str, where: str) -> Unit | None:
     return RAW_UNITS[label]
 
 
-def convert(value: float, unit: Unit, to: Unit) -> float:
-    """`value` in `unit`, expressed in `to`.
+def convert(value: Any, unit: Unit, to: Unit) -> Any:
+    """`value` [number, array or column] in `unit`, expressed in `to`.
 
     >>> convert(21702, JPY_100M, JPY_TRN)
     2.1702

@@ -11,7 +11,8 @@ from anime_growth import paths
 # Figures flow from left to right; a module may import only what stands before it.
 ORDER = [
     *("errors", "paths", "words", "units", "sources", "expressions", "clean", "checks"),
-    *("quantities", "trends", "projections", "figures", "claims", "narrative", "report"),
+    *("quantities", "series", "trends", "backtest", "specifications", "projections", "ledger", "targets"),
+    *("figures", "claims", "narrative", "report"),
     *("parameters", "pipeline", "runs", "cli"),
 ]
 SOURCE = Path(paths.__file__).parent

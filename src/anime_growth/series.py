@@ -1,0 +1,137 @@
+"""The series under study: which levels the models see, in which currency and prices.
+
+Levels come as quantities, so a model's result can be followed to raw cells whatever the series is.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from anime_growth import units
+from anime_growth.errors import InputError
+from anime_growth.quantities import Quantities, series_words
+from anime_growth.units import Unit
+
+# parameter `basis` -> (measure in keys, end of names, words)
+BASES = {
+    "yen": ("level", "", ""),
+    "usd": ("level_usd", "_usd", " in dollars"),
+    "real": ("level_real", "_real", " in prices of 2020"),
+}
+_SOURCES = {
+    "market": "AJA Anime Industry Report, {} edition",
+    "studio": "AJA Anime Industry Report, {} edition",
+    "category": "AJA Anime Industry Report, {} edition",
+    "content": "Human Media, {}",
+}
+# With fewer years nothing is fitted; see trends.
+MIN_YEARS = 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One series in one basis: its levels by year, and the quantities that they are.
+
+    `name` is the series in keys (`market.overseas`), `slug` what stands in keys of results
+    (`overseas`, `overseas_usd`, `studio_overseas`), `source` the line under a figure, `remark` what was
+    left out and why.
+    """
+
+    name: str
+    basis: str
+    unit: Unit
+    words: str
+    levels: pd.Series
+    keys: Mapping[int, str]
+    edition: str
+    source: str
+    remark: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The series and its basis as one part of a key."""
+        return self.name.removeprefix("market.").replace(".", "_") + BASES[self.basis][1]
+
+    @property
+    def last_year(self) -> int:
+        """The last year of the sample."""
+        return int(self.levels.index[-1])
+
+    def sample(self, q: Quantities, family: str) -> str:
+        """Key of the sample as one quantity, `<family>.<slug>.sample.<span>`, put into `q` where it is missing.
+
+        Results rest on it, and it rests on the levels; that spares each result a long list.
+        """
+        span = f"{self.levels.index[0]}-{self.last_year}" if len(self.levels) else "none"
+        key = f"{family}.{self.slug}.sample.{span}"
+        if key not in q:
+            label = f"years of the sample, {self.words} {span}"
+            q.record(key, len(self.levels), units.COUNT, label, "anime_growth.series.choose", self.keys.values())
+        return key
+
+
+def available(known: Quantities) -> list[str]:
+    """Names of all series with levels by year in one edition or scope."""
+    found = (
+        re.fullmatch(r"(market\.\w+)\.level\.\d{4}|(\w+\.\w+)\.level(?:_usd)?\.series\.\d{4}", key) for key in known
+    )
+    return list(dict.fromkeys(match[1] or match[2] for match in found if match))
+
+
+def choose(known: Quantities, name: str, basis: str, start_year: int) -> Subject:
+    """Levels of series `name` in `basis` from `start_year` on, in their last run without a gap.
+
+    Raises InputError for a series or basis that is not at hand, and where `start_year` cuts a series
+    that is long enough below MIN_YEARS.
+    """
+    measure, _, said = BASES[basis]
+    keys = _keys(known, name, measure)
+    if not keys:
+        names = available(known)
+        if name not in names:
+            raise InputError("parameter series", f"{name!r} is not at hand", f"Choose one of {', '.join(names)}")
+        raise InputError(
+            "parameter basis", f"{name} is not known in {basis}", "Choose another basis; counts have none but yen"
+        )
+    years = np.array(sorted(keys))
+    whole = _keys(known, name, "level")
+    gaps = np.flatnonzero(np.diff(years) > 1)
+    run = years[gaps[-1] + 1 :] if len(gaps) else years
+    kept = [int(year) for year in run if year >= start_year]
+    if len(kept) < MIN_YEARS <= len(run):
+        raise InputError(
+            "parameter start_year",
+            f"{start_year} leaves {len(kept)} of {len(run)} years, and at least {MIN_YEARS} are needed",
+            f"Choose {run[-MIN_YEARS]} or earlier",
+        )
+    remarks = []
+    if len(gaps):
+        last_before, first_after = years[gaps[-1]], years[gaps[-1] + 1]
+        remarks.append(f"nothing is printed between {last_before} and {first_after}, so it starts in {first_after}")
+    lacking = sorted(set(whole) - set(keys))
+    if lacking:
+        remarks.append(f"without {', '.join(map(str, lacking))}, for which no rate or price is at hand")
+    editions = dict.fromkeys(known[keys[year]].edition for year in kept)
+    unit = units.UNITS[known[keys[years[0]]].unit]
+    levels = pd.Series([known[keys[year]].value for year in kept], index=kept, dtype=float)
+    chosen = {year: keys[year] for year in kept}
+    words = f"{series_words(name)}{said}"
+    edition = ", ".join(editions)
+    source = _SOURCES.get(name.split(".")[0], "added series").format(edition)
+    return Subject(name, basis, unit, words, levels, chosen, edition, source, "; ".join(remarks))
+
+
+def in_every_basis(known: Quantities, name: str, start_year: int) -> dict[str, Subject]:
+    """The series in each basis that it has; a count has one only."""
+    there = [basis for basis, (measure, _, _) in BASES.items() if _keys(known, name, measure)]
+    return {basis: choose(known, name, basis, start_year) for basis in there}
+
+
+def _keys(known: Quantities, name: str, measure: str) -> dict[int, str]:
+    """Keys of the levels of a series by year; a market is printed whole in the edition in use."""
+    variant = "" if name.startswith("market.") else r"\.series"
+    pattern = re.compile(rf"{re.escape(name)}\.{measure}{variant}\.(\d{{4}})")
+    return {int(match[1]): key for key in known if (match := pattern.fullmatch(key))}

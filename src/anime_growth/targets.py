@@ -1,0 +1,304 @@
+"""What a target asks of each baseline, and each model's chance that it is reached.
+
+Judgements made here, and why
+-----------------------------
+- The target is about overseas sales of all content in yen; the models know anime only. So a chance
+  always rests on an assumption about the other sectors (SHARINGS), and three are shown.
+- The other sectors have four totals in one scope, so their own growth has three yearly changes; it is
+  drawn from a random walk with drift fitted to those, independent of anime's.
+- For the exchange rate, dollar sales grow by the model fitted to dollars, all content is taken to earn
+  dollars, and the rate stays, goes back to its average, or walks at random without drift (RATES).
+- Chances are simulated with SEED and DRAWS, the same draws for every model; the Monte Carlo error is
+  that of a binomial share. It says nothing about whether a model is right.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from anime_growth import units
+from anime_growth.errors import InputError
+from anime_growth.quantities import MODEL_WORDS, Quantities, cagr_pct, ratio, usd_bn
+
+if TYPE_CHECKING:  # what a target asks needs no fits, and not the libraries that make them
+    from anime_growth.series import Subject
+    from anime_growth.trends import Fit
+
+# The target under study, by its id in targets.csv, and the interim one announced with it.
+CONTENT_TARGETS = {"content_2033": "T04", "content_2028": "T05"}
+SHARINGS = {
+    "constant_share": "anime keeps its share of the last year",
+    "others_as_before": "anime as projected, the other sectors as in the scope at hand",
+    "all_at_anime_rate": "all sectors at anime's rate, the others with luck of their own",
+}
+RATES = {
+    "rate_stays": "dollar sales as projected, the yen as in the last year",
+    "rate_average": "dollar sales as projected, the yen back at its average",
+    "rate_walks": "dollar sales as projected, the yen walks at random",
+}
+SEED = 20_331_120
+DRAWS = 20_000
+
+
+def target_quantities(targets: pd.DataFrame, content: pd.DataFrame, known: Quantities) -> Quantities:
+    """The multiple and the growth a year that each content target asks of each baseline.
+
+    Baselines: the target's own (`from_own`), every content total at hand in the current scope
+    (`from_<year>`), and the newest rounded value as printed (`from_rounded_<year>`) and as the article
+    uses it, given to the year after (`from_rounded_<year>_as_<year + 1>`). Units: JPY trn; % a year.
+    """
+    q = Quantities("", known.values())
+    totals = [key for key in known if re.fullmatch(r"content\.total\.level\.\d{4}", key)]
+    rounded = content[(content["scope"] == "rounded") & (content["sector"] == "total")]
+    for row in rounded.sort_values("year").tail(1).itertuples():
+        label = f"overseas sales of content, {row.year}, as rounded by {row.release}"
+        key = f"content.total.level.rounded.{row.year}"
+        q.observe(
+            key, row.level_jpy_100m, units.JPY_100M, label, row.raw_cell, "medium", ("rounded",), row.release
+        )  # fmt: skip
+    for name, target_id in CONTENT_TARGETS.items():
+        found = targets[targets["target_id"] == target_id]
+        if found.empty:
+            raise InputError(
+                f"targets.csv, target {target_id}", "is missing", "Restore the row of the target under study"
+            )
+        row = found.iloc[0]
+        year, base_year = int(row["target_year"]), int(row["baseline_year"])
+        base = f"target.{name}"
+        goal, own = f"{base}.level.{year}", f"{base}.baseline.{base_year}"
+        label = f"target: {row['subject']}, {year}"
+        q.observe(goal, row["high_jpy_trn"], replace(units.JPY_TRN, digits=0), label, f"{row['raw_row']}#value_high")
+        label = f"baseline named with the target of {row['issuer']}, {base_year}"
+        q.observe(
+            own, row["baseline_jpy_trn"], replace(units.JPY_TRN, digits=1), label, f"{row['raw_row']}#baseline_value"
+        )
+        _ask(q, base, "own", goal, own, year - base_year, f"its own baseline of {base_year}")
+        for key in totals:
+            start = int(key.rsplit(".", 1)[1])
+            _ask(q, base, str(start), goal, key, year - start, f"the total of {start}")
+        for key in [key for key in q if key.startswith("content.total.level.rounded.")]:
+            start = int(key.rsplit(".", 1)[1])
+            _ask(q, base, f"rounded_{start}", goal, key, year - start, f"the rounded total of {start}")
+            # The article gives the rounded value of a year to the year after: one year less to grow.
+            words = f"the rounded total of {start}, taken for {start + 1}"
+            _ask(q, base, f"rounded_{start}_as_{start + 1}", goal, key, year - start - 1, words)
+    return Quantities("", [item for key, item in q.items() if key not in known])
+
+
+def _ask(q: Quantities, base: str, label: str, goal: str, baseline: str, years: int, words: str) -> None:
+    """Multiple and growth a year from `baseline` to `goal`, both brought to JPY 100m first."""
+
+    def in_100m(key: str) -> float:
+        return units.convert(1.0, units.UNITS[q[key].unit], units.JPY_100M)
+
+    scale = in_100m(goal) / in_100m(baseline)
+    multiple = partial(scaled_ratio, scale=scale)
+    growth = partial(scaled_cagr_pct, years=years, scale=scale)
+    pair = [goal, baseline]
+    q.compute(f"{base}.multiple.from_{label}", multiple, pair, units.MULTIPLE, f"target over {words}")
+    if years > 0:
+        key = f"{base}.required_growth.from_{label}"
+        q.compute(key, growth, pair, units.PERCENT_A_YEAR, f"growth a year that the target asks of {words}")
+
+
+def scaled_ratio(first: float, second: float, scale: float) -> float:
+    """`first` over `second`, whose units differ by `scale`."""
+    return ratio(first * scale, second)
+
+
+def scaled_cagr_pct(new: float, old: float, years: int, scale: float) -> float:
+    """Compound growth a year between levels whose units differ by `scale` [%].
+
+    >>> round(scaled_cagr_pct(20, 60044, years=9, scale=10_000), 2)
+    14.3
+    """
+    return cagr_pct(new * scale, old, years)
+
+
+def required_path(goal: float, baseline: float, first_year: int, last_year: int) -> pd.Series:
+    """Levels of steady growth from `baseline` in `first_year` to `goal` in `last_year`."""
+    years = range(first_year, last_year + 1)
+    growth = math.log(goal / baseline) / (last_year - first_year)
+    return pd.Series([baseline * math.exp(growth * (year - first_year)) for year in years], index=years)
+
+
+# --- chances ------------------------------------------------------------------------------------
+def goals(known: Quantities) -> dict[str, tuple[int, float]]:
+    """Targets under study: name -> (year, level in JPY 100m)."""
+    found = {}
+    for name in CONTENT_TARGETS:
+        for key in known:
+            if match := re.fullmatch(rf"target\.{name}\.level\.(\d{{4}})", key):
+                found[name] = (int(match[1]), known[key].in_unit(units.JPY_100M).value)
+    return found
+
+
+def _content(known: Quantities) -> pd.DataFrame:
+    """Overseas sales of content and anime's part by year [JPY 100m], the years that have both."""
+    totals = {
+        int(key.rsplit(".", 1)[1]): item.value
+        for key, item in known.items()
+        if re.fullmatch(r"content\.total\.level\.\d{4}", key)
+    }
+    rows = {
+        year: (total, known[f"market.overseas.level.{year}"].value)
+        for year, total in totals.items()
+        if f"market.overseas.level.{year}" in known
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["total", "anime"]).sort_index()
+
+
+def chances(yen: Mapping[str, "Fit"], usd: Mapping[str, "Fit"], known: Quantities) -> pd.DataFrame:
+    """Each model's chance of reaching each target under each assumption.
+
+    `yen` and `usd` are fits of anime's overseas revenue. A row a target, assumption and model: target,
+    year, assumption, words, model, chance_pct, error_points (Monte Carlo standard error), draws. A
+    target that lies not after the last year has no rows, nor has a last year without a content total.
+    """
+    from anime_growth import trends  # only here, where something is fitted
+
+    columns = ["target", "year", "assumption", "words", "model", "chance_pct", "error_points", "draws"]
+    content = _content(known)
+    rows: list[dict[str, object]] = []
+    for target, (year, goal) in goals(known).items():
+        for model, fit in yen.items():
+            last = fit.years[-1]
+            if last not in content.index or year <= last:
+                continue
+            # The same draws for every model and target, so that they differ by the model alone.
+            own, others, rates = np.random.default_rng(SEED).uniform(size=(3, DRAWS))
+            total, anime = content.loc[last]
+            rest = total - anime
+            growth = _growth_factors(fit, year - last, own)
+            reached = {
+                "constant_share": total * growth,
+                "all_at_anime_rate": anime * growth + rest * _growth_factors(fit, year - last, others),
+            }
+            before = (content["total"] - content["anime"]).loc[:last]
+            if len(before) > 2 and (np.diff(before.index) == 1).all():
+                walk = trends.drift(before)
+                reached["others_as_before"] = anime * growth + rest * _growth_factors(walk, year - last, others)
+            if model in usd:
+                dollars = total * _growth_factors(usd[model], year - last, own)
+                reached |= {
+                    key: dollars * change for key, change in _rate_factors(known, usd[model], year, rates).items()
+                }
+            for assumption, words in {**SHARINGS, **RATES}.items():
+                if assumption in reached:
+                    share = float((reached[assumption] >= goal).mean())
+                    rows.append(
+                        {
+                            "target": target, "year": year, "assumption": assumption, "words": words, "model": model,
+                            "chance_pct": share * 100, "error_points": math.sqrt(share * (1 - share) / DRAWS) * 100,
+                            "draws": DRAWS,
+                        }
+                    )  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _growth_factors(fit: "Fit", horizon: int, uniform: np.ndarray) -> np.ndarray:
+    """Level so many years ahead over the last one, drawn from the forecast by its quantile function."""
+    log_level = fit.log_quantiles(np.array([horizon]), uniform)[0]
+    return np.exp(log_level) / fit.levels.iloc[-1]
+
+
+def _rate_factors(known: Quantities, fit: "Fit", year: int, uniform: np.ndarray) -> dict[str, np.ndarray | float]:
+    """Yen per dollar in `year` over that of the last year, under each assumption."""
+    from anime_growth import trends
+
+    rates = pd.Series({sold: known[f"fx.usdjpy.level.{sold}"].value for sold in fit.years})
+    walk = trends.naive(rates)
+    return {
+        "rate_stays": 1.0,
+        "rate_average": float(rates.mean() / rates.iloc[-1]),
+        "rate_walks": _growth_factors(walk, year - fit.years[-1], uniform),
+    }
+
+
+def chance_quantities(found: pd.DataFrame, yen: "Subject", usd: "Subject", known: Quantities) -> Quantities:
+    """Chances as named numbers.
+
+    `target.<name>.chance.<model>` is that of constant share, `target.<name>.chance.<assumption>.<model>`
+    any other; `chance_error` is the Monte Carlo error in percentage points.
+    """
+    q = Quantities(known.edition, known.values())
+    content = [key for key in known if re.fullmatch(r"content\.total\.level\.\d{4}", key)]
+    in_yen, in_usd = yen.sample(q, "target"), usd.sample(q, "target")  # dollars rest on the rates, too
+    for row in found.itertuples():
+        inputs = [f"target.{row.target}.level.{row.year}", *content, in_usd if row.assumption in RATES else in_yen]
+        variant = "" if row.assumption == "constant_share" else f".{row.assumption}"
+        said = f"{MODEL_WORDS[row.model]}; {row.words}"
+        method = f"anime_growth.targets.chances of anime_growth.trends.{row.model}"
+        for measure, value, words in (
+            ("chance", row.chance_pct, f"chance that content exports reach the target of {row.year}"),
+            ("chance_error", row.error_points, "Monte Carlo standard error of the chance, percentage points,"),
+        ):
+            key = f"target.{row.target}.{measure}{variant}.{row.model}"
+            digits = 1 if measure == "chance" else 2
+            q.record(key, value, units.PERCENT, f"{words}: {said}", method, inputs, digits)
+    return Quantities(known.edition, [item for key, item in q.items() if key not in known])
+
+
+def rate_quantities(known: Quantities, years: list[int]) -> Quantities:
+    """What the target asks in dollars: at the last year's rate, at the average, lowest and highest of `years`.
+
+    Keys `target.<name>.level_usd.<rate>`, `target.<name>.required_growth_usd.<rate>`, from the content total
+    of the last year that has one; a rate is `last`, `average`, `lowest` or `highest`.
+    """
+    q = Quantities(known.edition, known.values())
+    content = _content(known)
+    rates = {year: f"fx.usdjpy.level.{year}" for year in years if f"fx.usdjpy.level.{year}" in known}
+    if content.empty or not rates or content.index[-1] not in rates:
+        return Quantities(known.edition)
+    last = int(content.index[-1])
+    ordered = sorted(rates.values(), key=lambda key: known[key].value)
+    span = f"{min(rates)}-{max(rates)}"
+    q.compute(
+        f"fx.usdjpy.average.{span}", average, list(rates.values()), units.RATE, f"average yen per US dollar, {span}"
+    )  # fmt: skip
+    chosen = {
+        "last": rates[last], "average": f"fx.usdjpy.average.{span}", "lowest": ordered[0], "highest": ordered[-1]
+    }  # fmt: skip
+    total = f"content.total.level.{last}"
+    for name, (year, _) in goals(known).items():
+        goal = f"target.{name}.level.{year}"
+        for words, rate in chosen.items():
+            said = f"at {q[rate].text}, the {words} of {span}" if words != "last" else f"at the rate of {last}"
+            key = f"target.{name}.level_usd.{words}"
+            q.compute(key, target_usd_bn, [goal, rate], units.USD_BN, f"target of {year} in dollars, {said}", digits=0)
+            if year > last:
+                growth = partial(required_usd_pct, years=year - last)
+                q.compute(
+                    f"target.{name}.required_growth_usd.{words}", growth, [goal, rate, total, rates[last]],
+                    units.PERCENT_A_YEAR, f"growth a year in dollars that the target of {year} asks of {last}, {said}",
+                )  # fmt: skip
+    return Quantities(known.edition, [item for key, item in q.items() if key not in known])
+
+
+def average(*values: float) -> float:
+    """Arithmetic mean."""
+    return sum(values) / len(values)
+
+
+def target_usd_bn(goal_jpy_trn: float, usdjpy: float) -> float:
+    """A target in trillion yen as billion dollars.
+
+    >>> round(target_usd_bn(20, 150), 1)
+    133.3
+    """
+    return usd_bn(units.convert(goal_jpy_trn, units.JPY_TRN, units.JPY_100M), usdjpy)
+
+
+def required_usd_pct(goal_jpy_trn: float, goal_rate: float, level_jpy_100m: float, rate: float, years: int) -> float:
+    """Growth a year in dollars from a yen level at one rate to a yen target at another [%].
+
+    >>> round(required_usd_pct(20, 150, 100_000, 150, years=1), 6)
+    100.0
+    """
+    return cagr_pct(target_usd_bn(goal_jpy_trn, goal_rate), usd_bn(level_jpy_100m, rate), years)
