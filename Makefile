@@ -1,6 +1,6 @@
 # Thin aliases; `make help` lists them. The first target of the day makes the environment.
 .DEFAULT_GOAL := help
-.PHONY: help run test lab lock clean
+.PHONY: help run test bench lab lock clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -18,6 +18,9 @@ test: $(READY) ## check code, figures, notebooks and whole runs
 	$(BIN)/pytest
 	@rm -rf data/processed/runs/nbval
 	ANIME_GROWTH_RUN=$(CURDIR)/data/processed/runs/nbval $(BIN)/pytest -p nbval.plugin -n 0 --nbval notebooks
+
+bench: $(READY) ## measure what the models cost, as ratios in one run
+	@$(BIN)/python tests/benchmarks/bench_trends.py
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks

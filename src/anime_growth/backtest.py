@@ -23,14 +23,12 @@ from statsmodels.stats.proportion import binom_test
 
 from anime_growth import trends, units
 from anime_growth.quantities import MODEL_WORDS, Quantities
-from anime_growth.series import MIN_YEARS, Subject
+from anime_growth.series import LATER_STARTS, MIN_YEARS, Subject
 
 # Horizons that are scored; the empirical interval goes as far as errors reach.
 HORIZONS = range(1, 6)
 COVERAGES = {"80": 0.80, "95": 0.95}
 PROBABILITIES = np.array([0.025, 0.10, 0.50, 0.90, 0.975])
-# Later first years of the sample, and later first origins, that are scored beside the whole.
-STARTS = (2012, 2015)
 UNLIKELY = 0.05
 # With fewer forecasts coverage is not judged.
 FEWEST_JUDGED = 5
@@ -63,8 +61,8 @@ def forecasts(levels: pd.Series) -> pd.DataFrame:
 
 
 def all_forecasts(levels: pd.Series) -> pd.DataFrame:
-    """Forecasts of the whole sample and of samples that start in STARTS, marked in `sample_first`."""
-    starts = [int(levels.index[0]), *(year for year in STARTS if year > levels.index[0])] if len(levels) else []
+    """Forecasts of the whole sample and of samples that start in LATER_STARTS, marked in `sample_first`."""
+    starts = [int(levels.index[0]), *(year for year in LATER_STARTS if year > levels.index[0])] if len(levels) else []
     parts = [forecasts(levels[levels.index >= year]).assign(sample_first=year) for year in starts]
     parts = [part for part in parts if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else forecasts(levels).assign(sample_first=0)
@@ -74,7 +72,7 @@ def interval_score(level: pd.Series, low: pd.Series, high: pd.Series, coverage: 
     """Winkler's score of an interval on the log scale: its width, plus 2/alpha for what lies outside.
 
     >>> one = pd.Series([1.0])
-    >>> round(interval_score(one * 12, one * 8, one * 10, 0.8).iloc[0], 4)  # 0.2231 + 10 * 0.1823
+    >>> round(float(interval_score(one * 12, one * 8, one * 10, 0.8).iloc[0]), 4)  # 0.2231 + 10 * 0.1823
     2.0464
     """
     y, lo, hi = np.log(level), np.log(low), np.log(high)
@@ -118,7 +116,7 @@ def _sets(judged: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
     first = judged["sample_first"].min()
     whole = judged[judged["sample_first"] == first]
     yield "all", whole
-    for year in STARTS:
+    for year in LATER_STARTS:
         if year > whole["origin"].min():
             yield f"origins_from_{year}", whole[whole["origin"] >= year]
         if (judged["sample_first"] == year).any() and year > first:
@@ -240,8 +238,13 @@ def backtest_quantities(table: pd.DataFrame, bands: pd.DataFrame, subject: Subje
             label = f"{words}, {horizon} years ahead{said}: {MODEL_WORDS[model]}, {subject.words}"
             q.record(
                 f"{base}.{measure}{variant}.h{horizon}", row[measure], unit, label,
-                f"anime_growth.backtest.scores of anime_growth.trends.{model}", inputs, DIGITS.get(measure),
+                f"anime_growth.backtest.scores: {model}", inputs, DIGITS.get(measure),
             )  # fmt: skip
+        for name in COVERAGES if windows == "all" else ():
+            if row[f"narrow{name}"] == TOO_NARROW:
+                label = f"the {name} % interval proved too narrow {horizon} years ahead (1: yes): {MODEL_WORDS[model]}"
+                method, key = f"anime_growth.backtest.judge_coverage: {model}", f"{base}.narrow{name}.h{horizon}"
+                q.record(key, 1, units.COUNT, label, method, [f"{base}.cover{name}.h{horizon}"])
     for row in bands.to_dict("records"):
         model, year = row["model"], row["year"]
         for end in ("lo80", "hi80"):
@@ -249,6 +252,6 @@ def backtest_quantities(table: pd.DataFrame, bands: pd.DataFrame, subject: Subje
                 f"projection.{subject.slug}.{model}.conformal_{end}.{year}", row[f"conformal_{end}"], subject.unit,
                 f"{'lower' if end == 'lo80' else 'upper'} end of the empirical 80 % interval of {subject.words} in "
                 f"{year}, {MODEL_WORDS[model]}, from {row['errors']} past errors",
-                "anime_growth.backtest.conformal", inputs,
+                f"anime_growth.backtest.conformal: {model}", inputs,
             )  # fmt: skip
     return Quantities(known.edition, [item for key, item in q.items() if key not in known])

@@ -23,8 +23,6 @@ SERIES = {"overseas", "domestic", "total"}
 CONFIDENCE = ("low", "medium", "high")
 # A series with this many years in one edition is a full series: no year inside it may be missing.
 FULL_SERIES_YEARS = 8
-# The raw table for series that others add; the only one that may be absent.
-OWN_SERIES = "annual_series"
 
 SCOPES = {
     "overseas end-user market, 7-8 fields incl. online console games (scope since the 2022 figures)": "current",
@@ -579,7 +577,7 @@ def clean_all() -> dict[str, pd.DataFrame]:
     Raises InputError for the first bad row of the first bad file.
     """
     sources.refuse_unlisted()
-    raw = {table: sources.read(table) for table in CLEANERS if sources.has(table) or table != OWN_SERIES}
+    raw = {table: sources.read(table) for table in CLEANERS if sources.has(table) or table != sources.OWN_SERIES}
     tables = {tidy: clean(raw[table]) if table in raw else _empty(tidy) for table, (tidy, clean) in CLEANERS.items()}
     for table in (*raw, "claims"):
         rows = raw[table] if table in raw else sources.read(table)
@@ -626,6 +624,11 @@ def level_series(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     joined = pd.concat([*parts, tables["annual_series"]], ignore_index=True)[list(SCHEMAS["series_levels"].columns)]
     joined = joined.astype({"year": int, "level": float, "is_derived": bool})
     return SCHEMAS["series_levels"].validate(joined.sort_values(["series", "year"], ignore_index=True))
+
+
+def series_names(tables: dict[str, pd.DataFrame]) -> list[str]:
+    """Every series that the parameter `series` may name."""
+    return [*(f"market.{series}" for series in sorted(SERIES)), *sorted(set(tables["series_levels"]["series"]))]
 
 
 def _longest_edition(rows: pd.DataFrame) -> pd.DataFrame:

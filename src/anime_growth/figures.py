@@ -35,10 +35,10 @@ from matplotlib.transforms import Bbox
 from scipy.optimize import isotonic_regression
 
 from anime_growth import units
-from anime_growth.quantities import MARKET_CAP_GROUPS, MODEL_WORDS, Quantities, Quantity, contiguous, ratio
+from anime_growth.quantities import MARKET_CAP_GROUPS, MODEL_WORDS, Quantities, Quantity, contiguous, model_name, ratio
 from anime_growth.targets import CONTENT_TARGETS, required_path
 from anime_growth.units import JPY_100M, JPY_BN, JPY_TRN, PERCENT, Unit, number_text
-from anime_growth.words import listed, short_ordinal
+from anime_growth.words import capital, listed, short_ordinal
 
 if TYPE_CHECKING:  # fits arrive ready made; the libraries that make them stay unloaded here
     from anime_growth.series import Subject
@@ -208,17 +208,8 @@ def _signed(value: float) -> str:
     return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _category(name: str) -> str:
     return CATEGORY_NAMES.get(name, name.replace("_", " "))
-
-
-def _model(name: str) -> str:
-    """A model's name without the remark in brackets."""
-    return MODEL_WORDS.get(name, name.replace("_", " ")).split(" (")[0]
 
 
 def _trn(value: Any) -> Any:
@@ -474,11 +465,11 @@ def revisions(revisions_table: pd.DataFrame) -> Drawing:
                 clauses[-1] = f"{name} was restated by up to {size} %"
                 text = " → ".join(number_text(row[f"{end}_jpy_100m"], 0) for end in ("first", "last"))
                 _label(ax, row["year"], row["change_pct"], text, colour, dy=6 * np.sign(row["change_pct"]))
-        _tidy(ax, _capital(name))
+        _tidy(ax, capital(name))
         ax.margins(y=0.22)
     _year_axis(panels[-1], data["year"], most=18)
     return _finish(
-        "revisions", figure, data, _capital("; ".join(clauses)) or "No restatement can be read with confidence",
+        "revisions", figure, data, capital("; ".join(clauses)) or "No restatement can be read with confidence",
         "Change from the first to the last edition that prints a year, %. Labels: largest trusted change, in JPY 100 "
         "million. Hollow: low-confidence reading, left out of the title.",
         "Panels of the change in per cent by year, one for each series.",
@@ -496,7 +487,7 @@ def market_levels(market: pd.DataFrame, breaks: pd.DataFrame, q: Quantities) -> 
     for name, rows in data.groupby("series"):
         levels = rows.set_index("year")["level_jpy_trn"].sort_index()
         _lines(ax, levels, SERIES[name])
-        text = f"{_capital(name)} {number_text(levels.iloc[-1], JPY_TRN.digits)}"
+        text = f"{capital(name)} {number_text(levels.iloc[-1], JPY_TRN.digits)}"
         ends.append((levels.index[-1], levels.iloc[-1], text, SERIES[name]))
     ax.set_ylim(0, None)
     _year_axis(ax, data["year"])
@@ -615,7 +606,7 @@ def three_measures(market: pd.DataFrame, q: Quantities) -> Drawing:
     _log_axis(ax)
     _year_axis(ax, index.index)
     _end_labels(
-        ax, [(last, index.loc[last, name], f"{_capital(name)}\n× {times[name]}", MEASURES[name]) for name in index]
+        ax, [(last, index.loc[last, name], f"{capital(name)}\n× {times[name]}", MEASURES[name]) for name in index]
     )
     above = _mark_years(ax, [(low, f"{low}, lowest in yen", QUIET)])
     _tidy(ax, f"Index, {low} = 100, logarithmic axis", above=above)
@@ -711,12 +702,12 @@ def categories(categories: pd.DataFrame, q: Quantities) -> Drawing:
         _dots(ax, [before, now], [place, place], colour, [True, False], 44)
         change = "" if math.isnan(row["growth_pct"]) else f"  ({_signed(row['growth_pct'])} %)"
         _label(ax, max(now, before), place, number_text(now, JPY_BN.digits) + change, colour, dx=10)
-    ax.set_yticks(range(len(latest)), [_capital(_category(name)) for name in latest.index], color=INK)
+    ax.set_yticks(range(len(latest)), [capital(_category(name)) for name in latest.index], color=INK)
     ax.invert_yaxis()
     ax.grid(axis="x")
     _log_axis(ax, "x")
     _tidy(ax, x_label="JPY billion, logarithmic axis: equal lengths are equal growth")
-    title = f"{_capital(_category(latest.index[0]))} is the largest of {len(latest)} categories in {year}"
+    title = f"{capital(_category(latest.index[0]))} is the largest of {len(latest)} categories in {year}"
     if latest["growth_pct"].notna().any():
         best = latest["growth_pct"].idxmax()
         title += f"; {_category(best)} did best ({_signed(latest.loc[best, 'growth_pct'])} %)"
@@ -753,7 +744,7 @@ def content_exports(content: pd.DataFrame, targets: pd.DataFrame, q: Quantities)
         ax.plot(part["year"], part["level_jpy_trn"], color=colour, linewidth=1.8)
         _dots(ax, part["year"], part["level_jpy_trn"], colour, ~part["is_exact"].astype(bool))
         for year, _, level, _ in part.tail(1).itertuples(index=False):
-            text = f"{_capital(scope)}\n{year}: {number_text(level, JPY_TRN.digits)}"
+            text = f"{capital(scope)}\n{year}: {number_text(level, JPY_TRN.digits)}"
             _label(ax, year, level, text, colour, *beside, fontsize=LABEL, fontweight="bold")
     ax.set_ylim(0, data["level_jpy_trn"].max() * 1.1)
     _year_axis(ax, data["year"])
@@ -852,15 +843,15 @@ def _need_fits(fits: Mapping[str, "Fit"], refused: Mapping[str, str]) -> None:
 
 def _about(subject: "Subject", refused: Mapping[str, str]) -> str:
     """Sample, edition, and which models could not be fitted."""
-    lacking = "".join(f" Not fitted: {_model(model)} ({reason})." for model, reason in refused.items())
+    lacking = "".join(f" Not fitted: {model_name(model)} ({reason})." for model, reason in refused.items())
     edition = f", edition {subject.edition}" if subject.edition else ""
-    return f"{_capital(subject.words)} {subject.levels.index[0]} to {subject.last_year}{edition}.{lacking}"
+    return f"{capital(subject.words)} {subject.levels.index[0]} to {subject.last_year}{edition}.{lacking}"
 
 
 def _least_and_most(values: dict[str, float], text: Callable[[float], str]) -> str:
     """`a (model) to b (model)`, or one value where there is one model."""
     ends = dict.fromkeys((min(values, key=values.__getitem__), max(values, key=values.__getitem__)))
-    return " to ".join(f"{text(values[model])} ({_model(model)})" for model in ends)
+    return " to ".join(f"{text(values[model])} ({model_name(model)})" for model in ends)
 
 
 def _drawn_in(subject: "Subject") -> Unit:
@@ -871,7 +862,7 @@ def _drawn_in(subject: "Subject") -> Unit:
 
 
 def _unit_words(unit: Unit) -> str:
-    return _capital(unit.text.replace("{} ", "").replace("{}", unit.name))
+    return capital(unit.text.replace("{} ", "").replace("{}", unit.name))
 
 
 def _matrix(ax: Axes, cells: pd.DataFrame, texts: pd.DataFrame, limits: tuple[float, float], colours: Any) -> None:
@@ -884,7 +875,7 @@ def _matrix(ax: Axes, cells: pd.DataFrame, texts: pd.DataFrame, limits: tuple[fl
     for (row, column), value in np.ndenumerate(numbers):
         if math.isfinite(value):
             ax.text(column + 0.5, row + 0.5, texts.iat[row, column], ha="center", va="center", fontsize=LABEL)
-    ax.set_yticks(np.arange(len(cells)) + 0.5, [_capital(_model(model)) for model in cells.index], color=INK)
+    ax.set_yticks(np.arange(len(cells)) + 0.5, [capital(model_name(model)) for model in cells.index], color=INK)
     ax.set_xticks(np.arange(len(cells.columns)) + 0.5, list(cells.columns), color=INK)
     ax.set_ylim(len(cells), 0)
     ax.grid(False)
@@ -904,7 +895,7 @@ def trend_lines(fits: Mapping[str, "Fit"], refused: Mapping[str, str], subject: 
         parts.append(part.rename_axis("year").reset_index().assign(model=model, growth_pct=fit.growth_pct))
         colour = MODELS.get(model, INK)
         ax.plot(part.index, part["fitted"], color=colour, linewidth=2.0, alpha=0.9)
-        text = f"{_capital(_model(model))} {_signed(fit.growth_pct)} %"
+        text = f"{capital(model_name(model))} {_signed(fit.growth_pct)} %"
         ends += [(year, value, text, colour) for year, value in fitted.dropna().tail(1).items()]
     data = pd.concat(parts).assign(unit=unit.name)
     points = data.drop_duplicates("year")
@@ -958,7 +949,7 @@ def growth_intervals(
                 _dots(ax, value, [place - 0.27] * len(value), colour, [True] * len(value), 24, mark)
         _label(ax, fit.growth_pct, place, words, dy=6, fontsize=LABEL)
     ax.axvline(0, color=INK, linewidth=1)
-    ax.set_yticks(range(len(order)), [_capital(_model(model)) for model in order], color=INK)
+    ax.set_yticks(range(len(order)), [capital(model_name(model)) for model in order], color=INK)
     ax.set_ylim(-0.6, len(order) - 0.3)
     ax.grid(False, axis="y")
     ax.grid(True, axis="x", color=GRID)
@@ -990,7 +981,7 @@ def residuals(
     left = left[sorted(left.columns)]
     data = left.rename_axis("model").melt(ignore_index=False, var_name="year", value_name="residual_log_points")
     data = data.dropna().reset_index().join(table[["durbin_watson", "ljung_box_p"]], on="model")
-    signs = [_model(model) for model in fits if table.loc[model, "ljung_box_p"] < SIGNIFICANT]
+    signs = [model_name(model) for model in fits if table.loc[model, "ljung_box_p"] < SIGNIFICANT]
     figure, (ax,) = _canvas(0.42 * len(left) + 0.6)
     most = float(left.abs().max(axis=None))
     blank = left.map(lambda _: "")
@@ -1039,7 +1030,7 @@ def backtest(scores: pd.DataFrame, subject: "Subject") -> Drawing:
         ax.set_xlabel("years ahead")
         sns.despine(ax=ax, left=True, bottom=True)
     others = ratio.drop(index=["drift", "naive"], errors="ignore")
-    losers = [_model(model) for model in others.index[(others > 1).all(axis=1)]]
+    losers = [model_name(model) for model in others.index[(others > 1).all(axis=1)]]
     title = "No model loses to drift at every horizon"
     if losers:
         every = len(losers) == len(others)
@@ -1074,7 +1065,7 @@ def forecast_bands(bands: pd.DataFrame, subject: "Subject", horizon: int = 5) ->
     now = units.convert(float(subject.levels.iloc[-1]), subject.unit, unit)
     ax.axvline(now, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     _log_axis(ax, "x")
-    ax.set_yticks(range(len(data)), [_capital(_model(model)) for model in data["model"]], color=INK)
+    ax.set_yticks(range(len(data)), [capital(model_name(model)) for model in data["model"]], color=INK)
     ax.set_ylim(len(data) - 0.4, -0.6)
     ax.grid(False, axis="y")
     ax.grid(True, axis="x", color=GRID)
@@ -1093,7 +1084,7 @@ def forecast_bands(bands: pd.DataFrame, subject: "Subject", horizon: int = 5) ->
 def _choice(factor: str, choice: Any) -> str:
     """One choice of a specification in a few words."""
     if factor == "model":
-        return _model(choice)
+        return model_name(choice)
     words = {"start_year": f"from {choice}", "edition": f"edition {choice}", "leave_out": "one year left out"}
     return words.get(factor, BASIS_WORDS.get(choice, str(choice).replace("_", " ")))
 
@@ -1135,7 +1126,7 @@ def specification_curve(cells: pd.DataFrame, conclusions: pd.DataFrame, subject:
         "specification_curve", figure, data.drop(columns="place"),
         f"Over {len(data)} specifications growth is {_range(data['growth_pct'])} % a year, "
         f"{number_text(middle, 1)} in the middle",
-        f"{_capital('; '.join(held))}. Specifications share their figures and are no independent evidence.",
+        f"{capital('; '.join(held))}. Specifications share their figures and are no independent evidence.",
         "Growth of every specification in rising order with its interval, and below it which choices made it.",
         subject.source,
     )  # fmt: skip
@@ -1166,7 +1157,7 @@ def projections(projected: pd.DataFrame, fits: Mapping[str, "Fit"], subject: "Su
         right.plot([row.p2_5, row.p97_5], [place, place], color=colour, linewidth=1.2)
         right.plot([row.p10, row.p90], [place, place], color=colour, linewidth=6, alpha=0.45, solid_capstyle="butt")
         _dots(right, [row.p50], [place], colour, size=26)
-        words = f"{_capital(_model(row.model))} {number_text(row.p50, 1)}"
+        words = f"{capital(model_name(row.model))} {number_text(row.p50, 1)}"
         _label(right, row.p50, place, words, dy=6, fontsize=SMALL)
     _log_axis(right, "x")
     low, high = last["p2_5"].quantile(0.2), last["p97_5"].quantile(0.8)
@@ -1207,7 +1198,7 @@ def target_chances(found: pd.DataFrame, words: Mapping[str, str]) -> Drawing:
     return _finish(
         "target_chances", figure, found,
         f"Chance of the target of {years.iloc[-1]}: {reach} %, by model and assumption",
-        f"{_capital(told)}. {found['draws'].iloc[0]:,} draws; Monte Carlo error at most "
+        f"{capital(told)}. {found['draws'].iloc[0]:,} draws; Monte Carlo error at most "
         f"{number_text(found['error_points'].max(), 1)} points. None of this says which model is right.",
         "Tiles of chances for each model and assumption, a panel for each target.",
         "Human Media releases; AJA; target as announced",
@@ -1267,7 +1258,7 @@ def target_paths(content: pd.DataFrame, targets: pd.DataFrame, q: Quantities, ho
         title += f"; in {last} content sold overseas {_direction(growth.value)}"
     bars.barh(range(len(asked)), asked, 0.5, color=[bar_colours.get(words, INK) for words in asked.index])
     for place, (words, value) in enumerate(asked.items()):
-        bars.text(0, place - 0.33, _capital(words), va="bottom", fontsize=LABEL)
+        bars.text(0, place - 0.33, capital(words), va="bottom", fontsize=LABEL)
         _label(bars, max(value, 0), place, f"{_signed(value)} %", dx=4)
     ends = (min(0, asked.min()) * 1.2, max(asked.max(), 0) * 1.25)
     bars.set(xlim=ends, ylim=(len(asked) - 0.6, -0.75), xticks=[], yticks=[])
@@ -1299,7 +1290,7 @@ def verdicts(verdicts: pd.DataFrame) -> Drawing:
     centred: dict[str, Any] = {"ha": "center", "va": "center", "color": BLACK}
     top = 0.0
     for name, part in groups:
-        colour, words = VERDICTS.get(name, INK), "\n".join(textwrap.wrap(_capital(name), 15))
+        colour, words = VERDICTS.get(name, INK), "\n".join(textwrap.wrap(capital(name), 15))
         strong: dict[str, Any] = {"va": "center", "fontweight": "bold", "color": _dark(colour)}
         ax.text(-0.75, top + high / 2, str(len(part)), ha="right", fontsize=20, **strong)
         ax.text(-0.68, top + high / 2, words, linespacing=1.1, **strong)

@@ -24,7 +24,7 @@ NAMES = tuple(PROBABILITIES)
 # What identifies a forecast, whoever makes it again.
 IDENTITY = ["edition", "series", "basis", "start_year", "model", "target_year"]
 COLUMNS = ["made_on", *IDENTITY, "last_year", "unit", *NAMES]
-TEXTS = ("made_on", "edition", "series", "basis", "model", "unit")
+YEARS = ("start_year", "target_year", "last_year")
 
 
 def path() -> Path:
@@ -38,16 +38,20 @@ def read(file: Path | None = None) -> pd.DataFrame:
     if not file.exists():
         return pd.DataFrame(columns=COLUMNS)
     try:
-        ledger = pd.read_csv(file, dtype=dict.fromkeys(TEXTS, str), float_precision="round_trip")
+        ledger = pd.read_csv(file, dtype=str)
     except (ValueError, OSError) as problem:
         raise InputError(paths.shown(file), "cannot be read as CSV", _restore(file)) from problem
     if list(ledger.columns) != COLUMNS:
         raise InputError(paths.shown(file), "has other columns than a ledger of forecasts", _restore(file))
-    quantiles = ledger[list(NAMES)]
-    if not np.isfinite(quantiles.to_numpy(dtype=float)).all() or (quantiles.diff(axis=1).iloc[:, 1:] < 0).any(
-        axis=None
-    ):
-        raise InputError(paths.shown(file), "has quantiles that are missing or out of order", _restore(file))
+    if ledger.isna().any(axis=None):
+        raise InputError(paths.shown(file), "has an empty cell", _restore(file))
+    try:
+        ledger = ledger.astype({**dict.fromkeys(YEARS, int), **dict.fromkeys(NAMES, float)})
+    except ValueError as problem:
+        raise InputError(paths.shown(file), "has text where a number belongs", _restore(file)) from problem
+    quantiles = ledger[list(NAMES)].to_numpy()
+    if not (np.isfinite(quantiles) & (quantiles > 0)).all() or (np.diff(quantiles, axis=1) < 0).any():
+        raise InputError(paths.shown(file), "has quantiles that are no levels or out of order", _restore(file))
     return ledger
 
 

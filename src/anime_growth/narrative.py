@@ -17,8 +17,17 @@ import jinja2
 import pandas as pd
 
 from anime_growth.claims import CAVEAT, CONTRADICTED, VERDICTS
-from anime_growth.quantities import MODEL_WORDS, SERIES_WORDS, Quantities, Quantity, contiguous
-from anime_growth.words import cardinal, listed, ordinal
+from anime_growth.quantities import (
+    MODEL_WORDS,
+    SERIES_WORDS,
+    Quantities,
+    Quantity,
+    contiguous,
+    model_name,
+    series_words,
+)
+from anime_growth.series import BASIS_WORDS, LATER_STARTS, slug_of
+from anime_growth.words import capital, cardinal, listed, ordinal
 
 TEMPLATES = Path(__file__).parent / "templates"
 # Residuals that would be this unlikely without autocorrelation are called correlated.
@@ -27,7 +36,7 @@ SIGNIFICANT = 0.05
 STEADY = 0.01
 # The part of years that must be near it before the text calls the ratio steady.
 STEADY_PART = 2 / 3
-TARGET = "content_2033"
+TARGET, INTERIM = "content_2033", "content_2028"
 # With no more years than this a rank among them says nothing.
 SHORT_RUN = 3
 
@@ -148,7 +157,7 @@ def finding(context: Mapping[str, Any], q: Quantities) -> str:
 
 
 def _render(template: str, context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
-    words = {"cardinal": cardinal, "listed": listed}
+    words = {"cardinal": cardinal, "listed": listed, "capital": capital}
     return environment().get_template(template).render(t=Teller(q, as_html), **words, **context)
 
 
@@ -169,12 +178,13 @@ def context(
     market, checks, breaks = tables["market"], tables["checks"], tables["breaks"]
     years = {series: sorted(int(year) for year in rows["year"]) for series, rows in market.groupby("series")}
     run = _last_run(years["overseas"])
-    fitted = [model for model in MODEL_WORDS if f"trend.overseas.{model}.growth" in q]
+    slug = _slug(trends)
+    fitted = [model for model in MODEL_WORDS if f"trend.{slug}.{model}.growth" in q]
     refused = trends[trends["remark"].str.startswith("not fitted")]
     span = f"{run[0]}-{run[-1]}"
     trough = f"market.overseas.trough.{span}"
-    rounded = f"target.{TARGET}.required_growth.from_rounded_"
     changes = [key for key in q if key.startswith("market.overseas.lead_change.")]
+    horizon = int(projections["year"].max()) if len(projections) else 0
     return {
         "edition": int(market["edition"].iloc[0]),
         "first": run[0],
@@ -186,12 +196,11 @@ def context(
         "trough": round(q[trough].value) if trough in q else run[0],
         "year_count": len(run),
         "has_long_run": len(run) > SHORT_RUN,
-        "horizon": int(projections["year"].max()) if len(projections) else 0,
+        "horizon": horizon,
         "models": fitted,
-        "model_words": MODEL_WORDS,
+        "model_names": {model: model_name(model) for model in MODEL_WORDS},
         "refusal": str(refused["remark"].iloc[0]).removeprefix("not fitted: ") if len(refused) else "",
-        "correlated": _correlated(fitted, q),
-        "at_bounds": bool(trends["remark"].str.contains("at their bounds").any()),
+        "correlated": _correlated(slug, fitted, q),
         "lead_story": _lead_story(changes, q),
         "verdicts": verdicts,
         "counts": {name: int((verdicts["verdict"] == name).sum()) for name in VERDICTS},
@@ -202,8 +211,13 @@ def context(
         "independent": int(checks.set_index("check").loc["transcription_agrees", "comparisons"]),
         "single_years": _span_words(_single_years(tables)),
         "marked": _marked(breaks),
-        "classifications": list(breaks.loc[breaks["kind"] == "classification", "finding"]),
-        **_sample(fitted, run, q),
+        "classifications": list(breaks.query("kind == 'classification' and series == 'market.overseas'")["finding"]),
+        **_sample(slug, trends, q),
+        **_tested(slug, fitted, q),
+        **_chances(fitted, q),
+        "medians": _ends([f"projection.{slug}.{model}.p50.{horizon}" for model in fitted], q),
+        "usd_range": _ends([f"trend.{slug}_usd.{model}.growth" for model in fitted if model != "naive"], q),
+        "conclusions": _conclusions(slug_of(str(trends["series"].iloc[0]), "yen"), q),
         **_dollar_caveats(verdicts, q),
         **_ratio_years(q, breaks),
         "content_years": sorted(key.rsplit(".", 1)[1] for key in q if re.match(r"content\.total\.level\.\d{4}$", key)),
@@ -215,7 +229,8 @@ def context(
         "lower": "growth_lo95",
         "upper": "growth_hi95",
         "interval": "95 %",
-        "rounded_baseline": next((key for key in q if key.startswith(rounded) and "_as_" in key), ""),
+        "inner": "80 %",
+        "inner_cover": "cover80",
     }  # fmt: skip
 
 
@@ -237,9 +252,81 @@ def _last_run(years: list[int]) -> list[int]:
     return contiguous(years)[-1]
 
 
-def _correlated(models: list[str], q: Quantities) -> list[str]:
+def _slug(trends: pd.DataFrame) -> str:
+    """The series and basis that the models saw, as it stands in keys."""
+    return slug_of(str(trends["series"].iloc[0]), str(trends["basis"].iloc[0]))
+
+
+def _correlated(slug: str, models: list[str], q: Quantities) -> list[str]:
     """Models whose residuals are autocorrelated by the Ljung-Box test."""
-    return [MODEL_WORDS[model] for model in models if q[f"trend.overseas.{model}.ljung_box_p"].value < SIGNIFICANT]
+    return [model_name(model) for model in models if q[f"trend.{slug}.{model}.ljung_box_p"].value < SIGNIFICANT]
+
+
+def _ends(keys: list[str], q: Quantities) -> list[str]:
+    """The keys of the lowest and the highest of several quantities; none where none is known."""
+    known = sorted((key for key in keys if key in q), key=lambda key: q[key].value)
+    return [known[0], known[-1]] if known else []
+
+
+def _conclusions(slug: str, q: Quantities) -> dict[str, dict[str, str]]:
+    """In how many specifications each conclusion holds, and of how many."""
+    found = {}
+    for key, item in q.items():
+        if match := re.fullmatch(rf"specification\.{slug}\.(\w+)\.holds", key):
+            cells = q[key.removesuffix("holds") + "cells"]
+            found[match[1]] = {"holds": item.number, "cells": cells.number}
+    return found
+
+
+def _tested(slug: str, models: list[str], q: Quantities) -> dict[str, Any]:
+    """Who loses to drift in the backtest at every horizon, whose intervals were too narrow, who did better of late."""
+    base = f"backtest.{slug}"
+    horizons = sorted(int(key.rsplit(".h", 1)[1]) for key in q if key.startswith(f"{base}.drift.male.h"))
+    if not horizons or f"{base}.naive.male.h{horizons[-1]}" not in q:
+        return {"tested": False, "losers": [], "all_lose": False}
+    far = horizons[-1]
+    ratios = {
+        model: [q[key].value for h in horizons if (key := f"{base}.{model}.male_to_drift.h{h}") in q]
+        for model in models
+        if model not in ("naive", "drift")
+    }
+    losers = [model for model, found in ratios.items() if found and min(found) > 1]
+    later_start = LATER_STARTS[0]
+    later = f"male_to_drift.origins_from_{later_start}.h1"
+    winners = [model for model in ratios if f"{base}.{model}.{later}" in q and q[f"{base}.{model}.{later}"].value < 1]
+    narrow = [model for model in models if f"{base}.{model}.narrow80.h{far}" in q]
+    bands = [key for key in q if key.startswith(f"projection.{slug}.drift.conformal_lo80.")]
+    years = sorted(int(key.rsplit(".", 1)[1]) for key in bands)
+    return {
+        "tested": True,
+        "bt": base,
+        "near": "h1",
+        "far": f"h{far}",
+        "far_years": far,
+        "losers": [model_name(model) for model in losers],
+        "all_lose": bool(losers) and len(losers) == len(ratios),
+        "later_winners": [model_name(model) for model in winners],
+        "later_start": later_start,
+        "narrow_far": len(narrow),
+        "conformal_low": "conformal_lo80",
+        "conformal_high": "conformal_hi80",
+        "conformal_year": years[min(far, len(years)) - 1] if years else 0,
+    }
+
+
+def _chances(models: list[str], q: Quantities) -> dict[str, Any]:
+    """Keys of the least and the greatest chance of the target, of the largest Monte Carlo error, of the rate."""
+    keys = [f"target.{TARGET}.chance.{model}" for model in MODEL_WORDS]
+    errors = _ends([key for key in q if re.match(r"target\.\w+\.chance_error\.", key)], q)
+    rates = [key for key in q if key.startswith("fx.usdjpy.average.")]
+    return {
+        "chance_range": _ends(keys, q),
+        "chance_error": errors[-1] if errors else "",
+        "average_rate": rates[0] if rates else "none",
+        "rate_average": "rate_average",
+        "interim": INTERIM,
+        "interim_year": next((key.rsplit(".", 1)[1] for key in q if key.startswith(f"target.{INTERIM}.level.")), ""),
+    }
 
 
 def _span_words(years: pd.Series) -> str:
@@ -270,10 +357,26 @@ def _ratio_years(q: Quantities, breaks: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _sample(models: list[str], run: list[int], q: Quantities) -> dict[str, Any]:
-    """The years that the models saw, which the parameter start_year may shorten."""
-    count = round(q[f"trend.overseas.{models[0]}.years"].value) if models else len(run)
-    return {"sample_count": count, "sample_first": run[-count], "next_span": f"{run[-1]}-{run[-1] + 1}"}
+def _sample(slug: str, trends: pd.DataFrame, q: Quantities) -> dict[str, Any]:
+    """The series and years that the models saw, which parameters may change."""
+    fitted = trends.dropna(subset="first_year") if "first_year" in trends else trends.iloc[:0]
+    found: dict[str, Any] = {
+        "tr": f"trend.{slug}",
+        "pj": f"projection.{slug}",
+        "is_overseas": slug == "overseas",
+        "subject_words": series_words(str(trends["series"].iloc[0])) + BASIS_WORDS[str(trends["basis"].iloc[0])],
+        "sample_count": 0,
+        "sample_first": 0,
+        "last_fitted": 0,
+        "last_level": 0.0,
+    }
+    if len(fitted):
+        first, last = int(fitted["first_year"].iloc[0]), int(fitted["last_year"].iloc[0])
+        sample = f"trend.{slug}.sample.{first}-{last}"
+        level = q[sample].inputs[-1]
+        found |= {"sample_count": last - first + 1, "sample_first": first, "last_fitted": last}
+        found["last_level"] = q[level].value
+    return found
 
 
 def _marked(breaks: pd.DataFrame) -> list[str]:

@@ -44,6 +44,15 @@ MODEL_WORDS = {
 }
 
 
+def model_name(model: str) -> str:
+    """A model in words, without the remark in brackets.
+
+    >>> model_name("drift"), model_name("loglinear_ar1")
+    ('drift', 'log-linear AR(1) trend')
+    """
+    return MODEL_WORDS.get(model, model.replace("_", " ")).split(" (")[0]
+
+
 def series_words(name: str) -> str:
     """A series in words.
 
@@ -339,6 +348,11 @@ def median(*values: float) -> float:
     2
     """
     return statistics.median(values)
+
+
+def count(*values: float) -> float:
+    """How many values there are."""
+    return float(len(values))
 
 
 def log_change(new: float, old: float) -> float:

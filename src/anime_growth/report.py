@@ -21,7 +21,10 @@ MODEL_COLUMNS = {
     "growth_pct_a_year": ("Growth, % a year", 1),
     "growth_lo95_pct": ("95 % from", 1),
     "growth_hi95_pct": ("to", 1),
-    "residual_spread": ("Residual spread, log", 2),
+    "male_h1": ("Mean error 1 year ahead, log", 3),
+    "male_h5": ("5 years ahead", 3),
+    "cover80_h5": ("80 % interval held, 5 years ahead, %", 0),
+    "growth_without_it": ("Growth without its most influential year", 1),
     "durbin_watson": ("Durbin-Watson", 2),
     "ljung_box_p": ("Ljung-Box p", 3),
     "jarque_bera_p": ("Jarque-Bera p", 3),
@@ -34,8 +37,15 @@ def picture(svg: bytes, alt: str) -> Markup:
     return Markup('<figure><img alt="{}" src="data:image/svg+xml;base64,{}"></figure>').format(alt, data)
 
 
-def model_rows(trends: pd.DataFrame) -> list[dict[str, str]]:
-    """The model table as text, rounded as printed; an unfitted model has its reason instead."""
+def model_rows(trends: pd.DataFrame, scores: pd.DataFrame) -> list[dict[str, str]]:
+    """The model table as text, rounded as printed; an unfitted model has its reason instead.
+
+    Mean absolute log errors and coverage come from the backtest's whole set of windows.
+    """
+    whole = scores[scores["windows"] == "all"]
+    for horizon in (1, 5):
+        at = whole[whole["horizon"] == horizon].set_index("model")[["male", "cover80"]].add_suffix(f"_h{horizon}")
+        trends = trends.join(at, on="model")
     rows = []
     for record in trends.to_dict("records"):
         row = {"model": MODEL_WORDS[record["model"]], "remark": str(record.get("remark") or "")}
@@ -51,6 +61,7 @@ def write_html(
     figures: Mapping[str, tuple[bytes, str]],
     verdicts: pd.DataFrame,
     trends: pd.DataFrame,
+    scores: pd.DataFrame,
     tables: Mapping[str, pd.DataFrame],
     q: Quantities,
 ) -> str:
@@ -71,7 +82,7 @@ def write_html(
         "body": Markup(body),
         "verdicts": verdicts.to_dict("records"),
         "verdict_order": VERDICTS,
-        "models": model_rows(trends),
+        "models": model_rows(trends, scores),
         "model_columns": MODEL_COLUMNS,
         "gallery": [picture(svg, alt) for name, (svg, alt) in figures.items() if name not in placed],
         "sources": _rows_of(tables["sources"], used),

@@ -17,11 +17,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import requires, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anime_growth import clean, ledger, parameters, paths, sources
 from anime_growth.errors import InputError
 from anime_growth.pipeline import STEPS, StepSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A cell that takes longer than this hangs; the whole chain takes seconds.
 CELL_DEADLINE_SECONDS = 300
@@ -40,6 +43,7 @@ def run(values: Mapping[str, Any], on_step: Callable[[str], None] = NOTHING) -> 
     """
     chosen = parameters.check(values)
     clean.choose_edition(clean.clean_aja_market_editions(sources.read("aja_market_editions")), chosen.edition)
+    _refuse_unknown_series(chosen.series)
     started = datetime.now(UTC)
     paths.runs().mkdir(parents=True, exist_ok=True)
     latest = paths.runs() / "latest"
@@ -76,6 +80,15 @@ def run(values: Mapping[str, Any], on_step: Callable[[str], None] = NOTHING) -> 
     work.rename(finished)
     _point_latest(finished)
     return finished
+
+
+def _refuse_unknown_series(name: str) -> None:
+    """Raise InputError for a series that no table holds, before anything is run."""
+    if name == parameters.Parameters().series:
+        return
+    names = clean.series_names(clean.clean_all())
+    if name not in names:
+        raise InputError("parameter series", f"{name!r} is not at hand", f"Choose one of {', '.join(names)}")
 
 
 def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
@@ -224,6 +237,7 @@ def publish(folder: Path) -> None:
         raise InputError(
             f"run {folder.name}", "was made with other than default parameters", "Publish a run of plain `make run`"
         )
+    book = _with_forecasts(folder, record)
     fresh = paths.published().with_name("published-new")
     old = paths.published().with_name("published-old")
     for leftover in (fresh, old):
@@ -236,7 +250,7 @@ def publish(folder: Path) -> None:
         else:
             shutil.copyfile(source, fresh / name)
     _without_machine(fresh / "run.json")
-    _append_forecasts(folder, record, fresh / ledger.path().name)
+    book.to_csv(fresh / ledger.path().name, index=False, lineterminator="\n")
     if paths.published().exists():
         paths.published().rename(old)
     fresh.rename(paths.published())
@@ -249,14 +263,14 @@ def publish(folder: Path) -> None:
     readme.write_text(told, encoding="utf-8")
 
 
-def _append_forecasts(folder: Path, record: Mapping[str, Any], target: Path) -> None:
-    """Save the published ledger with this run's projections added, where they say something new."""
+def _with_forecasts(folder: Path, record: Mapping[str, Any]) -> "pd.DataFrame":
+    """The published ledger with this run's projections added, where they say something new."""
     import pandas as pd
 
     made = pd.read_csv(folder / "tables" / "projections.csv")
     edition = str(pd.read_csv(folder / "tables" / "market.csv")["edition"].iloc[0])
     fresh = ledger.entries(made, record["started"][:10], edition)
-    ledger.appended(ledger.read(), fresh).to_csv(target, index=False, lineterminator="\n")
+    return ledger.appended(ledger.read(), fresh)
 
 
 def refuse_unfit(folder: Path) -> None:

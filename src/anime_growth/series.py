@@ -5,6 +5,7 @@ Levels come as quantities, so a model's result can be followed to raw cells what
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 
 from anime_growth import units
 from anime_growth.errors import InputError
-from anime_growth.quantities import Quantities, series_words
+from anime_growth.quantities import Quantities, count, series_words
 from anime_growth.units import Unit
 
 # parameter `basis` -> (measure in keys, end of names, words)
@@ -21,6 +22,7 @@ BASES = {
     "usd": ("level_usd", "_usd", " in dollars"),
     "real": ("level_real", "_real", " in prices of 2020"),
 }
+BASIS_WORDS = {basis: words for basis, (_, _, words) in BASES.items()}
 _SOURCES = {
     "market": "AJA Anime Industry Report, {} edition",
     "studio": "AJA Anime Industry Report, {} edition",
@@ -29,6 +31,8 @@ _SOURCES = {
 }
 # With fewer years nothing is fitted; see trends.
 MIN_YEARS = 8
+# Overseas revenue behaves differently since; backtests look at these first years, too.
+LATER_STARTS = (2012, 2015)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Subject:
     @property
     def slug(self) -> str:
         """The series and its basis as one part of a key."""
-        return self.name.removeprefix("market.").replace(".", "_") + BASES[self.basis][1]
+        return slug_of(self.name, self.basis)
 
     @property
     def last_year(self) -> int:
@@ -69,8 +73,17 @@ class Subject:
         key = f"{family}.{self.slug}.sample.{span}"
         if key not in q:
             label = f"years of the sample, {self.words} {span}"
-            q.record(key, len(self.levels), units.COUNT, label, "anime_growth.series.choose", self.keys.values())
+            q.compute(key, count, list(self.keys.values()), units.COUNT, label)
         return key
+
+
+def slug_of(name: str, basis: str) -> str:
+    """A series and its basis as one part of a key.
+
+    >>> slug_of("market.overseas", "usd"), slug_of("studio.overseas", "yen")
+    ('overseas_usd', 'studio_overseas')
+    """
+    return name.removeprefix("market.").replace(".", "_") + BASES[basis][1]
 
 
 def available(known: Quantities) -> list[str]:
@@ -93,11 +106,10 @@ def choose(known: Quantities, name: str, basis: str, start_year: int) -> Subject
         names = available(known)
         if name not in names:
             raise InputError("parameter series", f"{name!r} is not at hand", f"Choose one of {', '.join(names)}")
-        raise InputError(
-            "parameter basis", f"{name} is not known in {basis}", "Choose another basis; counts have none but yen"
-        )
+        there = ", ".join(bases_of(known, name))
+        raise InputError("parameter basis", f"{name} is not known in {basis}", f"Choose one of {there}")
     years = np.array(sorted(keys))
-    whole = _keys(known, name, "level")
+    printed = sorted({year for other, _, _ in BASES.values() for year in _keys(known, name, other)})
     gaps = np.flatnonzero(np.diff(years) > 1)
     run = years[gaps[-1] + 1 :] if len(gaps) else years
     kept = [int(year) for year in run if year >= start_year]
@@ -108,12 +120,11 @@ def choose(known: Quantities, name: str, basis: str, start_year: int) -> Subject
             f"Choose {run[-MIN_YEARS]} or earlier",
         )
     remarks = []
-    if len(gaps):
-        last_before, first_after = years[gaps[-1]], years[gaps[-1] + 1]
-        remarks.append(f"nothing is printed between {last_before} and {first_after}, so it starts in {first_after}")
-    lacking = sorted(set(whole) - set(keys))
+    lacking = sorted(set(printed) - set(keys))
     if lacking:
-        remarks.append(f"without {', '.join(map(str, lacking))}, for which no rate or price is at hand")
+        remarks.append(f"No rate or price is at hand for {', '.join(map(str, lacking))}.")
+    if len(gaps):
+        remarks.append(f"It has a gap after {years[gaps[-1]]}, so it starts in {run[0]}.")
     editions = dict.fromkeys(known[keys[year]].edition for year in kept)
     unit = units.UNITS[known[keys[years[0]]].unit]
     levels = pd.Series([known[keys[year]].value for year in kept], index=kept, dtype=float)
@@ -121,13 +132,21 @@ def choose(known: Quantities, name: str, basis: str, start_year: int) -> Subject
     words = f"{series_words(name)}{said}"
     edition = ", ".join(editions)
     source = _SOURCES.get(name.split(".")[0], "added series").format(edition)
-    return Subject(name, basis, unit, words, levels, chosen, edition, source, "; ".join(remarks))
+    return Subject(name, basis, unit, words, levels, chosen, edition, source, " ".join(remarks))
 
 
 def in_every_basis(known: Quantities, name: str, start_year: int) -> dict[str, Subject]:
-    """The series in each basis that it has; a count has one only."""
-    there = [basis for basis, (measure, _, _) in BASES.items() if _keys(known, name, measure)]
-    return {basis: choose(known, name, basis, start_year) for basis in there}
+    """The series in each basis that it has; one that `start_year` cuts too short for a trend is left out."""
+    found = {}
+    for basis in bases_of(known, name):
+        with suppress(InputError):
+            found[basis] = choose(known, name, basis, start_year)
+    return found
+
+
+def bases_of(known: Quantities, name: str) -> list[str]:
+    """The bases in which a series is known; a count has one only, `yen`, which leaves it as it is."""
+    return [basis for basis, (measure, _, _) in BASES.items() if _keys(known, name, measure)]
 
 
 def _keys(known: Quantities, name: str, measure: str) -> dict[int, str]:

@@ -23,6 +23,9 @@ from anime_growth import paths, units
 from anime_growth.errors import InputError
 
 PACKAGE = "datapackage.json"
+# The table for series that others add, and the package to draft its own from.
+OWN_SERIES = "annual_series"
+OWN_TEMPLATE = Path(__file__).parent / "templates" / "annual_series.json"
 # No figure of this study comes near; a larger one is a slip, or infinite.
 LARGEST = 1e12
 
@@ -351,7 +354,8 @@ def describe(folder: Path) -> dict[str, Any]:
     """
     # The package of another edition comes first; a folder's own serves where there is no other.
     files = sorted(raw_files(), key=lambda file: file.folder.resolve() != folder.resolve())
-    known = {file.resource.name: file for file in files}
+    known = {file.resource.name: file.folder / PACKAGE for file in files}
+    known.setdefault(OWN_SERIES, OWN_TEMPLATE)
     resources, model = [], None
     for path in sorted(folder.glob("*.csv")):
         if path.stem not in known:
@@ -361,7 +365,7 @@ def describe(folder: Path) -> dict[str, Any]:
             )  # fmt: skip
         model = known[path.stem]
         content = path.read_bytes()
-        template = json.loads((model.folder / PACKAGE).read_text(encoding="utf-8"))
+        template = json.loads(model.read_text(encoding="utf-8"))
         resource = next(item for item in template["resources"] if item["name"] == path.stem)
         resources.append(
             {
@@ -373,7 +377,7 @@ def describe(folder: Path) -> dict[str, Any]:
         )
     if model is None:
         raise InputError(paths.shown(folder), "holds no CSV file", "Put the new edition's figures there first")
-    template = json.loads((model.folder / PACKAGE).read_text(encoding="utf-8"))
+    template = json.loads(model.read_text(encoding="utf-8"))
     return {
         **template,
         "name": "-".join(folder.parts[-2:]),

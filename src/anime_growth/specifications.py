@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from anime_growth import expressions, trends, units
 from anime_growth.errors import InputError
 from anime_growth.quantities import Quantities
-from anime_growth.series import MIN_YEARS, Subject
+from anime_growth.series import MIN_YEARS, Subject, slug_of
 
 DECLARED = Path(__file__).parent / "specifications.yml"
 MOST_CELLS = 400
@@ -222,11 +222,11 @@ def conclusions(declared: Declared, table: pd.DataFrame, known: Quantities) -> p
 def specification_quantities(found: pd.DataFrame, subjects: Mapping[str, Subject], known: Quantities) -> Quantities:
     """`specification.<slug>.<conclusion>.holds` and `.cells`, which rest on the levels in every basis."""
     q = Quantities(known.edition, known.values())
-    slug = subjects["yen"].slug
+    slug = slug_of(next(iter(subjects.values())).name, "yen")
     levels = [subject.sample(q, "trend") for subject in subjects.values()]
     for row in found[found["cells"] > 0].itertuples():
         inputs = [*levels, *(key for key in row.evidence.split("; ") if key)]
-        method = f"anime_growth.specifications.conclusions({row.conclusion})"
+        method = f"anime_growth.specifications.conclusions: {row.conclusion}"
         for measure, value, said in (
             ("holds", row.holds_in, "specifications in which"),
             ("cells", row.cells, "specifications that were asked whether"),

@@ -234,7 +234,7 @@ def chance_quantities(found: pd.DataFrame, yen: "Subject", usd: "Subject", known
         inputs = [f"target.{row.target}.level.{row.year}", *content, in_usd if row.assumption in RATES else in_yen]
         variant = "" if row.assumption == "constant_share" else f".{row.assumption}"
         said = f"{MODEL_WORDS[row.model]}; {row.words}"
-        method = f"anime_growth.targets.chances of anime_growth.trends.{row.model}"
+        method = f"anime_growth.targets.chances: {row.model}"
         for measure, value, words in (
             ("chance", row.chance_pct, f"chance that content exports reach the target of {row.year}"),
             ("chance_error", row.error_points, "Monte Carlo standard error of the chance, percentage points,"),

@@ -39,3 +39,12 @@ def listed(items: list[str]) -> str:
     ('a', 'a, b and c')
     """
     return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
+
+
+def capital(text: str) -> str:
+    """`text` with its first letter large, the others as they are.
+
+    >>> capital("log-linear AR(1) trend")
+    'Log-linear AR(1) trend'
+    """
+    return text[:1].upper() + text[1:]

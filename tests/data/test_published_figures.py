@@ -35,6 +35,12 @@ FITTED = {
     "projection.overseas.drift.p50.2033": (44_628, 0.5),  # JPY 100m
     "projection.overseas.drift.p10.2033": (17_820, 0.5),
     "projection.overseas.drift.p90.2033": (111_767, 1),
+    "trend.overseas.segmented.break_year": (2012, 0),
+    "trend.overseas.segmented.growth": (19.40, 0.005),
+    "backtest.overseas.drift.male.h1": (0.1463, 5e-5),
+    "backtest.overseas.drift.male.h5": (0.7652, 5e-5),
+    "backtest.overseas.naive.male.h1": (0.1662, 5e-5),
+    "backtest.overseas.naive.male.h5": (0.8010, 5e-5),
 }
 
 

@@ -1,14 +1,16 @@
 """Whole runs, as their users start them: the commands come out of the README."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from anime_growth import paths
+from anime_growth import paths, pipeline
 
 TOP = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -38,9 +40,24 @@ def shell(command: str, cwd: Path = TOP, **environment: str) -> subprocess.Compl
 @pytest.fixture
 def copy_of_study(tmp_path):
     """A copy of what a run reads, so that a test may spoil it; its top folder."""
-    import shutil
-
     for name in ("data/raw", "notebooks"):
         shutil.copytree(paths.home() / name, tmp_path / name)
     shutil.copyfile(paths.home() / "README.md", tmp_path / "README.md")
     return tmp_path
+
+
+@pytest.fixture
+def finished_run(copy_of_study):
+    """A finished run of defaults in the copy, made from the published files without running a chain."""
+    run = copy_of_study / "data/processed/runs/20260101T000000Z"
+    shutil.copytree(paths.published(), run)
+    shutil.copytree(paths.notebooks(), run / "notebooks")
+    for promised in (name for spec in pipeline.STEPS.values() for name in spec.promises):
+        (run / promised).parent.mkdir(exist_ok=True)
+        (run / promised).touch()
+    record = json.loads((run / "run.json").read_text())
+    machine = {"platform": "somewhere", "seconds": {}, "git": {}, "started": "2026-01-01T00:00:00+00:00"}
+    (run / "run.json").write_text(json.dumps({**record, **machine}))
+    (run / "finding.md").write_text("A new finding.\n")
+    (run.parent / "latest").symlink_to(run.name)
+    return run

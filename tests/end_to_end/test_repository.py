@@ -60,11 +60,16 @@ def test_the_finding_of_the_readme_is_that_of_the_published_run():
     assert "<!--" not in told and len(told) > 200
 
 
+def test_the_published_narrative_has_700_to_1200_words():
+    text = (paths.published() / "narrative.md").read_text(encoding="utf-8")
+    assert 700 <= narrative.words_in(text) <= 1200
+
+
 def test_the_published_folder_holds_what_the_steps_promise():
     published = {str(path.relative_to(paths.published())) for path in paths.published().rglob("*") if path.is_file()}
     promised = {name for spec in pipeline.STEPS.values() for name in spec.promises}
     kept = {name for name in promised if not name.startswith("quantities/")} - {"report.html", "finding.md"}
-    assert published == kept | {"run.json"}
+    assert published == kept | {"run.json", "forecasts.csv"}
 
 
 def test_every_published_quantity_reaches_raw_cells_with_hash_and_source():
@@ -95,7 +100,7 @@ def test_every_command_of_the_documents_is_known(document):
             if words[:1] == [".venv/bin/anime-growth"]:
                 assert shell(f".venv/bin/anime-growth {words[1]} --help").returncode == 0, line
             else:
-                assert words[0] in ("make", "export", "for", "done", ".venv/bin/papermill"), line
+                assert words[0] in ("make", "export", "for", "done", "sed", ".venv/bin/papermill"), line
 
 
 def test_the_package_command_drafts_a_new_edition_as_contributing_shows(copy_of_study):
@@ -110,18 +115,8 @@ def test_the_package_command_drafts_a_new_edition_as_contributing_shows(copy_of_
     assert [resource["name"] for resource in draft["resources"]] == ["aja_market_editions"]
 
 
-def test_publishing_a_run_of_defaults_writes_the_reference_the_notebooks_and_the_finding(copy_of_study):
-    """A run folder is made from the published files, so that publishing is tested without a chain."""
-    run = copy_of_study / "data/processed/runs/20260101T000000Z"
-    shutil.copytree(paths.published(), run)
-    shutil.copytree(paths.notebooks(), run / "notebooks")
-    for promised in (name for spec in pipeline.STEPS.values() for name in spec.promises):
-        (run / promised).parent.mkdir(exist_ok=True)
-        (run / promised).touch()
-    record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**record, "platform": "somewhere", "seconds": {}, "git": {}}))
-    (run / "finding.md").write_text("A new finding.\n")
-    (run.parent / "latest").symlink_to(run.name)
+def test_publishing_a_run_of_defaults_writes_the_reference_the_notebooks_and_the_finding(copy_of_study, finished_run):
+    run = finished_run
     done = shell(next(b for b in blocks("CONTRIBUTING.md") if "publish" in b), ANIME_GROWTH_HOME=str(copy_of_study))
     assert done.returncode == 0, done.stderr
     assert "<!-- finding -->A new finding.<!-- /finding -->" in (copy_of_study / "README.md").read_text()
@@ -135,7 +130,31 @@ def test_publishing_a_run_of_defaults_writes_the_reference_the_notebooks_and_the
         assert (copy_of_study / "notebooks" / path.name).read_text() == path.read_text()
 
 
+def test_publishing_adds_forecasts_to_the_ledger_once_and_refuses_a_damaged_one(copy_of_study, finished_run):
+    book = copy_of_study / "data/processed/published/forecasts.csv"
+    for _ in range(2):
+        done = shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study))
+        assert done.returncode == 0, done.stderr
+        first = book.read_text().splitlines()
+        assert len(first) == 1 + 8 * 9  # models, years to 2033
+        assert all(line.startswith("2026-01-01,2025,market.overseas,yen,2002,") for line in first[1:])
+    table = finished_run / "tables/projections.csv"
+    table.write_text(table.read_text().replace(",drift,2033,", ",drift,2034,"))
+    record = json.loads((finished_run / "run.json").read_text())
+    (finished_run / "run.json").write_text(json.dumps({**record, "started": "2026-02-01T00:00:00+00:00"}))
+    assert shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study)).returncode == 0
+    later = book.read_text().splitlines()
+    assert later[: len(first)] == first and len(later) == len(first) + 1
+    assert later[-1].startswith("2026-02-01,2025,market.overseas,yen,2002,drift,2034,")
+    book.write_text(book.read_text().replace("drift", "drift,", 1))
+    refused = shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study))
+    assert refused.returncode == 2
+    message = refused.stderr.strip().splitlines()[-1]
+    assert "data/processed/published/forecasts.csv" in message and "git checkout" in message
+    assert (copy_of_study / "data/processed/published/quantities.json").is_file()
+
+
 def test_the_narrative_templates_ship_with_the_package():
     assert {path.name for path in narrative.TEMPLATES.iterdir()} == {
-        *("narrative.en.md.j2", "finding.en.md.j2", "report.html.j2", "report.css")
+        *("narrative.en.md.j2", "finding.en.md.j2", "report.html.j2", "report.css", "annual_series.json")
     }

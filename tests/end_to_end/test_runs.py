@@ -82,7 +82,13 @@ def test_the_command_of_the_readme_runs_with_its_parameters_and_says_where_the_r
     assert q["trend.overseas.drift.years"].value == 13
     assert "projection.overseas.drift.p50.2035" in q
     record = json.loads((run / "run.json").read_text())
-    assert record["parameters"] == {"edition": "latest", "start_year": 2012, "horizon_year": 2035}
+    assert record["parameters"] == {
+        "edition": "latest",
+        "series": "market.overseas",
+        "basis": "yen",
+        "start_year": 2012,
+        "horizon_year": 2035,
+    }
     assert sorted(record["seconds"]) == list(pipeline.STEPS)
     assert {path.stem for path in (run / "notebooks").iterdir()} == set(pipeline.STEPS)
     assert fingerprint(copy_of_study / "data/raw") == raw
@@ -97,6 +103,20 @@ def test_another_edition_runs_to_its_end_and_tells_only_what_it_knows(copy_of_st
     assert refused.returncode == 2
     assert "other than default parameters" in refused.stderr
     assert not (copy_of_study / "data/processed/published").exists()
+
+
+def test_an_added_series_runs_by_the_recipe(copy_of_study):
+    recipe = next(block for block in blocks("CONTRIBUTING.md") if "data/raw/tourism" in block)
+    (copy_of_study / "data/raw/tourism/2026").mkdir(parents=True)
+    rows = [f"tourism.receipts,{year},2026,{100 * 1.05**n:.1f},billion USD,0,,high,S001," for n, year in
+            enumerate(range(2010, 2025))]  # fmt: skip
+    header = "series,year,edition,value,unit,is_derived,derivation,confidence,source_id,note"
+    (copy_of_study / "data/raw/tourism/2026/annual_series.csv").write_text("\n".join([header, *rows]) + "\n")
+    done = shell(recipe.replace(".venv/bin", str(BIN)), cwd=copy_of_study, ANIME_GROWTH_HOME=str(copy_of_study))
+    assert done.returncode == 0, done.stderr
+    q = Quantities.read(copy_of_study / "data/processed/runs/latest/quantities.json")
+    assert q["trend.tourism_receipts_usd.drift.growth"].value == pytest.approx(5, abs=0.05)
+    assert q["projection.tourism_receipts_usd.drift.p50.2033"].unit == "bn USD"
 
 
 # --- when something is wrong ------------------------------------------------------------------------
@@ -140,11 +160,17 @@ def test_a_bad_row_exits_2_with_one_line_and_leaves_every_earlier_output_as_it_w
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ("-p editon=2024", "editon: is unknown. Did you mean edition. Valid: edition, start_year, horizon_year"),
+        (
+            "-p editon=2024",
+            "editon: is unknown. Did you mean edition. Valid: edition, series, basis, start_year, horizon_year",
+        ),
         ("-p edition=1999", "1999 is not an edition .* Choose one of 2022, 2023, 2024, 2025"),
         ("-p start_year=abc", "'abc' .str. is not a whole number"),
         ("-p horizon_year=2999", "2999 .int. is not a whole number from 2025 to 2060"),
         ("-p edition", "is not written name=value"),
+        ("-p basis=dollars", "'dollars' .str. is not one of yen, usd, real"),
+        ("-p series=overseas", "'overseas' .str. is not a name such as market.overseas"),
+        ("-p series=market.oversea", "'market.oversea' is not at hand. Choose one of market.domestic, market.overseas"),
     ],
 )
 def test_parameters_are_refused_before_anything_starts(copy_of_study, argument, words):

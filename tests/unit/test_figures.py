@@ -10,20 +10,50 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from anime_growth import clean, figures, pipeline, projections, quantities, trends, units
+from anime_growth import (
+    backtest,
+    clean,
+    figures,
+    pipeline,
+    projections,
+    quantities,
+    series,
+    specifications,
+    targets,
+    trends,
+    units,
+)
 from anime_growth.figures import Drawing
 from anime_growth.quantities import Quantities
 
+# The worlds beside the real one are made by another worker.
+pytestmark = pytest.mark.xdist_group("figures")
+elsewhere = pytest.mark.xdist_group("moved")
+
 NAMES = [name for step in pipeline.STEPS.values() for name in step.figures]
-UNITS = r"_(jpy_100m|jpy_bn|jpy_trn|pct|log_points|index|times|count)$"
-WITHOUT_UNIT = {"year", "edition", "first_edition", "last_edition", "rank", "durbin_watson", "ljung_box_p"}
+# These show the series under study, so another series or basis moves them.
+OF_A_SUBJECT = [
+    *("trend_lines", "growth_intervals", "residuals", "backtest", "forecast_bands", "specification_curve"),
+    "projections",
+]
+UNITS = r"_(jpy_100m|jpy_bn|jpy_trn|pct|points|index|times|count)$"
+# Measures whose unit stands in the column `unit` of the same row.
+IN_UNIT = re.compile(r"level|fitted|median|(conformal_)?(lo|hi)80|p\d+(_5)?")
+# Years, ranks and counts, and what is a pure number or a difference of logs.
+WITHOUT_UNIT = {
+    *("year", "edition", "first_edition", "last_edition", "first_year", "last_year", "start_year", "rank", "horizon"),
+    *("errors", "draws", "durbin_watson", "ljung_box_p", "reach", "own_reach"),
+}
 VERDICTS = pd.DataFrame(
     {
         "claim_id": [f"C{number:02d}" for number in range(1, 31)],
@@ -34,46 +64,114 @@ VERDICTS = pd.DataFrame(
 
 
 class World:
-    """Tables, quantities, fits and all figures of one market table."""
+    """Tables, quantities, fits and all figures of one market table and one series."""
 
-    def __init__(self, tables: dict[str, pd.DataFrame], market: pd.DataFrame, horizon: int = 2033) -> None:
-        content = tables["content_exports"]
+    def __init__(
+        self,
+        tables: dict[str, pd.DataFrame],
+        market: pd.DataFrame,
+        horizon: int = 2033,
+        name: str = "market.overseas",
+        basis: str = "yen",
+    ) -> None:
+        content, announced = tables["content_exports"], tables["targets"]
         broad = quantities.describe_market(market, tables["breaks"])
         studio = quantities.describe_studio(tables["studio_editions"])
-        self.market = market
-        self.fits, self.refused = trends.fit_all(trends.sample(market, 2002))
-        self.projected = projections.project(self.fits, horizon)
-        q = broad.joined(
+        exports = quantities.describe_content(content, broad)
+        known = broad.joined(
             studio,
             quantities.describe_gap(broad, studio),
             quantities.describe_categories(tables["categories"]),
-            quantities.describe_content(content, broad),
+            exports,
+            quantities.describe_levels(tables["series_levels"], broad),
+            quantities.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
             quantities.describe_market_cap(tables["market_cap"]),
-            trends.trend_quantities(self.fits, broad),
-            projections.projection_quantities(self.projected, self.fits, broad),
+            targets.target_quantities(announced, content, broad.joined(exports)),
         )
-        self.q: Quantities = q.joined(projections.target_quantities(tables["targets"], content, q))
+        self.market, self.tables, self.known, self.basis, self.horizon = market, tables, known, basis, horizon
+        self.subject = series.choose(known, name, basis, 2002)
+        self.subjects = series.in_every_basis(known, name, 2002)
+        self.fits, self.refused = trends.fit_all(self.subject.levels)
+        self.by_basis = {basis: trends.fit_all(other.levels) for basis, other in self.subjects.items()}
+        self.projected = projections.project(self.fits, self.subject, horizon)
+        self.anime = {basis: series.choose(known, "market.overseas", basis, 2002) for basis in ("yen", "usd")}
+        fitted = {basis: found for basis, (found, _) in self.by_basis.items()}
         self.make: dict[str, Callable[[], Drawing]] = {
             "revisions": lambda: figures.revisions(clean.revisions(tables["market_editions"])),
-            "market_levels": lambda: figures.market_levels(market, tables["breaks"], self.q),
-            "overseas_growth": lambda: figures.overseas_growth(market, tables["breaks"], self.q),
-            "contributions": lambda: figures.contributions(self.q),
-            "three_measures": lambda: figures.three_measures(market, self.q),
-            "growth_split": lambda: figures.growth_split(self.q),
-            "studio_gap": lambda: figures.studio_gap(self.q),
-            "categories": lambda: figures.categories(tables["categories"], self.q),
-            "content_exports": lambda: figures.content_exports(content, tables["targets"], self.q),
+            "market_levels": lambda: figures.market_levels(market, tables["breaks"], self.known),
+            "overseas_growth": lambda: figures.overseas_growth(market, tables["breaks"], self.known),
+            "contributions": lambda: figures.contributions(self.known),
+            "three_measures": lambda: figures.three_measures(market, self.known),
+            "growth_split": lambda: figures.growth_split(self.known),
+            "studio_gap": lambda: figures.studio_gap(self.known),
+            "categories": lambda: figures.categories(tables["categories"], self.known),
+            "content_exports": lambda: figures.content_exports(content, announced, self.known),
             "regions": lambda: figures.regions(tables["regions"]),
-            "market_cap": lambda: figures.market_cap(self.q),
-            "trend_lines": lambda: figures.trend_lines(self.fits, self.refused, self.q),
-            "growth_intervals": lambda: figures.growth_intervals(self.fits, self.refused, self.q),
-            "residuals": lambda: figures.residuals(self.fits, self.refused, self.q),
-            "projections": lambda: figures.projections(self.projected, self.fits, self.q),
-            "target_paths": lambda: figures.target_paths(content, tables["targets"], self.q, horizon),
+            "market_cap": lambda: figures.market_cap(self.known),
+            "trend_lines": lambda: figures.trend_lines(self.fits, self.refused, self.subject),
+            "growth_intervals": lambda: figures.growth_intervals(fitted, self.refused, self.subject),
+            "residuals": lambda: figures.residuals(self.fits, self.table, self.refused, self.subject),
+            "backtest": lambda: figures.backtest(self.scores, self.subject),
+            "forecast_bands": lambda: figures.forecast_bands(self.bands, self.subject),
+            "specification_curve": lambda: figures.specification_curve(self.cells, self.held, self.subject),
+            "projections": lambda: figures.projections(self.projected, self.fits, self.subject),
+            "target_chances": lambda: figures.target_chances(self.chances, {**targets.SHARINGS, **targets.RATES}),
+            "target_paths": lambda: figures.target_paths(content, announced, self.known, horizon),
             "verdicts": lambda: figures.verdicts(VERDICTS),
         }
         self._drawn: dict[str, Drawing] = {}
         self.svg = functools.cache(lambda name: self[name].svg())
+
+    @functools.cached_property
+    def table(self) -> pd.DataFrame:
+        return trends.trend_table(self.fits, self.refused, self.subject)
+
+    @functools.cached_property
+    def forecasts(self) -> pd.DataFrame:
+        return backtest.all_forecasts(self.subject.levels)
+
+    @functools.cached_property
+    def scores(self) -> pd.DataFrame:
+        return backtest.scores(self.forecasts)
+
+    @functools.cached_property
+    def bands(self) -> pd.DataFrame:
+        return backtest.conformal(self.forecasts, self.fits)
+
+    @functools.cached_property
+    def chances(self) -> pd.DataFrame:
+        yen, usd = (trends.fit_all(self.anime[basis].levels)[0] for basis in ("yen", "usd"))
+        return targets.chances(yen, usd, self.known)
+
+    @functools.cached_property
+    def trend(self) -> Quantities:
+        found = trends.trend_quantities(self.fits, self.table, self.subject, self.known)
+        for basis in self.subjects.keys() - {self.basis}:
+            subject, (fits, refused) = self.subjects[basis], self.by_basis[basis]
+            table = trends.trend_table(fits, refused, subject, with_checks=False)
+            found = found.joined(trends.trend_quantities(fits, table, subject, self.known))
+        return found
+
+    @functools.cached_property
+    def cells(self) -> pd.DataFrame:
+        levels = {basis: other.levels for basis, other in self.subjects.items()}
+        vintages = clean.vintages(self.tables["market_editions"])
+        declared = specifications.read()
+        return specifications.fitted(declared, levels, self.tables["breaks"], self.subject.name, vintages)
+
+    @functools.cached_property
+    def held(self) -> pd.DataFrame:
+        return specifications.conclusions(specifications.read(), self.cells, self.known.joined(self.trend))
+
+    @functools.cached_property
+    def q(self) -> Quantities:
+        """All quantities of notebooks 2 to 4."""
+        return self.known.joined(
+            self.trend,
+            backtest.backtest_quantities(self.scores, self.bands, self.subject, self.known.joined(self.trend)),
+            projections.projection_quantities(self.projected, self.fits, self.subject, self.known),
+            targets.chance_quantities(self.chances, self.anime["yen"], self.anime["usd"], self.known),
+        )
 
     def __getitem__(self, name: str) -> Drawing:
         if name not in self._drawn:
@@ -94,25 +192,34 @@ def scaled(market: pd.DataFrame, factor: float) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def raw_tables() -> dict[str, pd.DataFrame]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("ANIME_GROWTH_HOME", raising=False)
-        return clean.clean_all()
+def world(tables: dict[str, pd.DataFrame], market: pd.DataFrame, other_process: subprocess.Popen[str]) -> World:
+    return World(tables, market)
 
 
 @pytest.fixture(scope="module")
-def world(raw_tables: dict[str, pd.DataFrame]) -> World:
-    return World(raw_tables, clean.market(raw_tables, 2025))
+def two_years(tables: dict[str, pd.DataFrame]) -> World:
+    return World(tables, clean.market(tables, 2024))
 
 
 @pytest.fixture(scope="module")
-def two_years(raw_tables: dict[str, pd.DataFrame]) -> World:
-    return World(raw_tables, clean.market(raw_tables, 2024))
+def falling(tables: dict[str, pd.DataFrame], market: pd.DataFrame) -> World:
+    return World(tables, scaled(market, 0.6), horizon=2028)
 
 
 @pytest.fixture(scope="module")
-def falling(raw_tables: dict[str, pd.DataFrame]) -> World:
-    return World(raw_tables, scaled(clean.market(raw_tables, 2025), 0.6), horizon=2028)
+def dollars(tables: dict[str, pd.DataFrame], market: pd.DataFrame) -> World:
+    return World(tables, market, basis="usd")
+
+
+@pytest.fixture(scope="module")
+def studios(tables: dict[str, pd.DataFrame], market: pd.DataFrame) -> World:
+    return World(tables, market, name="studio.overseas")
+
+
+@pytest.fixture(scope="module")
+def short(tables: dict[str, pd.DataFrame], market: pd.DataFrame) -> World:
+    """All content sold overseas: four years, of which no model can be fitted."""
+    return World(tables, market, name="content.total")
 
 
 def test_every_promised_figure_has_a_function_and_a_list_of_columns(world: World) -> None:
@@ -133,12 +240,12 @@ for name in t.NAMES:
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def other_process() -> Iterator[subprocess.Popen[str]]:
     """Draws all figures while the other tests run, with another hash seed and a reader's own settings of matplotlib."""
     script = PRINT_HASHES.format(folder=str(Path(__file__).parent))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ANIME_GROWTH")}
-    environment["PYTHONHASHSEED"] = "1"
+    environment |= {"PYTHONHASHSEED": "1", "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -189,21 +296,30 @@ def test_the_alternative_text_says_what_is_drawn_and_the_finding(world: World, n
 
 # --- data --------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", NAMES)
-def test_columns_end_in_their_unit(world: World, name: str) -> None:
+def test_columns_end_in_their_unit_or_have_it_beside_them(world: World, name: str) -> None:
     data = world[name].data
     assert list(data.columns) == figures.COLUMNS[name]
     assert len(data) > 0
+    beside = set(data.get("unit", pd.Series(dtype=str)))
+    assert beside <= set(units.UNITS)
+    # A score's unit belongs to its name.
+    said = WITHOUT_UNIT | (set(backtest.MEASURES) if name == "backtest" else set())
     for column in data.select_dtypes("number"):
-        assert column in WITHOUT_UNIT or re.search(UNITS, column), column
+        in_unit = beside and IN_UNIT.fullmatch(column)
+        assert in_unit or column in said or re.search(UNITS, column), column
 
 
 def expect(data: pd.DataFrame, q: Quantities, column: str, key: str, unit: units.Unit | None = None) -> None:
-    """Every value of `column` is the quantity that `key` names with the row's fields filled in."""
+    """Every value of `column` is the quantity that `key` names with the row's fields filled in.
+
+    In `unit`, or else in the one named in the row, or else in the quantity's own.
+    """
     rows = data.dropna(subset=column)
     assert len(rows) > 0
     for row in rows.to_dict("records"):
-        item = q[key.format(**row)]
-        value = item.in_unit(unit).value if unit else item.value
+        item, beside = q[key.format(**row)], row["unit"] if "unit" in row and IN_UNIT.fullmatch(column) else ""
+        shown = unit or units.UNITS.get(beside)
+        value = item.in_unit(shown).value if shown else item.value
         assert row[column] == pytest.approx(value, rel=1e-9), row
 
 
@@ -212,8 +328,8 @@ def test_the_data_drawn_are_the_quantities(world: World) -> None:
     expect(world["market_levels"].data, q, "level_jpy_trn", "market.{series}.level.{year}", trn)
     expect(world["overseas_growth"].data, q, "growth_pct", "market.overseas.growth.{year}")
     expect(world["overseas_growth"].data, q, "rank", "market.overseas.growth_rank.{year}")
-    for series in ("overseas", "domestic"):
-        column, key = f"{series}_points_pct", f"market.{series}.contribution_points.{{year}}"
+    for part in ("overseas", "domestic"):
+        column, key = f"{part}_points_pct", f"market.{part}.contribution_points.{{year}}"
         expect(world["contributions"].data, q, column, key)
     expect(world["growth_split"].data, q, "dollars_log_points", "market.overseas.log_growth_usd.{year}")
     expect(world["growth_split"].data, q, "rate_log_points", "market.overseas.log_rate.{year}")
@@ -221,17 +337,77 @@ def test_the_data_drawn_are_the_quantities(world: World) -> None:
     expect(world["studio_gap"].data, q, "over_studio_times", "market.overseas.over_studio.{year}")
     expect(world["categories"].data, q, "level_jpy_bn", "category.{category}.level.{year}", units.JPY_BN)
     expect(world["market_cap"].data, q, "level_jpy_trn", "market_cap.{group}.level.{date}")
-    expect(world["trend_lines"].data, q, "level_jpy_trn", "market.overseas.level.{year}", trn)
-    for end in ("", "_lo95", "_hi95"):
-        expect(world["growth_intervals"].data, q, f"growth{end}_pct", f"trend.overseas.{{model}}.growth{end}")
-    for name in ("p10", "p50", "p90"):
-        expect(world["projections"].data, q, f"{name}_jpy_trn", f"projection.overseas.{{model}}.{name}.{{year}}", trn)
     made = world["target_paths"].data.query("kind == 'level'")
     expect(made, q, "level_jpy_trn", "content.total.level.{year}", trn)
     current = world["content_exports"].data.query("scope == 'current scope'")
     expect(current, q, "level_jpy_trn", "content.total.level.{year}", trn)
     old = world["content_exports"].data.query("scope == 'old scope'")
     expect(old, q, "level_jpy_trn", "content.total.level.old_scope.{year}", trn)
+
+
+CASE_UNITS = [
+    ("world", "trn JPY"),
+    pytest.param("dollars", "bn USD", marks=elsewhere),
+    pytest.param("studios", "bn JPY", marks=elsewhere),
+]
+
+
+@pytest.mark.parametrize(("case", "unit"), CASE_UNITS)
+def test_the_data_of_a_series_are_its_quantities_in_the_unit_beside_them(
+    request: pytest.FixtureRequest, case: str, unit: str
+) -> None:
+    shown: World = request.getfixturevalue(case)
+    q, slug, subject = shown.q, shown.subject.slug, shown.subject
+    for name in ("trend_lines", "projections", "forecast_bands"):
+        assert set(shown[name].data["unit"]) == {unit}
+    for name in ("trend_lines", "projections"):
+        level = subject.keys[subject.last_year].replace(str(subject.last_year), "{year}")
+        expect(shown[name].data, q, "level", level)
+    expect(shown["trend_lines"].data, q, "growth_pct", f"trend.{slug}.{{model}}.growth")
+    for basis in ("yen", "usd", "real"):
+        data = shown["growth_intervals"].data.query("basis == @basis")
+        for end in ("", "_lo95", "_hi95"):
+            key = f"trend.{shown.subjects[basis].slug}.{{model}}.growth{end}"
+            expect(data, q, f"growth{end}_pct", key)
+    for check in ("durbin_watson", "ljung_box_p"):
+        expect(shown["residuals"].data, q, check, f"trend.{slug}.{{model}}.{check}")
+    for measure in backtest.MEASURES:
+        expect(shown["backtest"].data, q, measure, f"backtest.{slug}.{{model}}.{measure}.h{{horizon}}")
+    for quantile in projections.PROBABILITIES:
+        expect(shown["projections"].data, q, quantile, f"projection.{slug}.{{model}}.{quantile}.{{year}}")
+    ends = {"median": "p50", "lo80": "p10", "hi80": "p90"} | {
+        f"conformal_{e}": f"conformal_{e}" for e in ("lo80", "hi80")
+    }
+    for column, measure in ends.items():
+        expect(shown["forecast_bands"].data, q, column, f"projection.{slug}.{{model}}.{measure}.{{year}}")
+
+
+def test_the_chances_drawn_are_the_quantities(world: World) -> None:
+    data = world["target_chances"].data
+    plain = data["assumption"] == "constant_share"
+    for part, key in ((data[plain], "{model}"), (data[~plain], "{assumption}.{model}")):
+        expect(part, world.q, "chance_pct", f"target.{{target}}.chance.{key}")
+        expect(part, world.q, "error_points", f"target.{{target}}.chance_error.{key}")
+
+
+def test_every_specification_that_could_be_fitted_is_drawn_in_rising_order(world: World) -> None:
+    data = world["specification_curve"].data
+    assert len(data) == world.cells["growth_pct"].notna().sum()
+    assert data["growth_pct"].is_monotonic_increasing
+    plain = "start_year == 2002 and basis == 'yen' and edition == 'latest' and leave_out == 'none'"
+    plain = data.query(f"{plain} and break_handling == 'as_printed'")
+    assert len(plain) == 7
+    for end in ("", "_lo95", "_hi95"):
+        expect(plain, world.q, f"growth{end}_pct", f"trend.overseas.{{model}}.growth{end}")
+
+
+def test_only_one_horizon_and_the_whole_sample_are_drawn(world: World) -> None:
+    assert set(world["forecast_bands"].data["horizon"]) == {5}
+    assert len(world["backtest"].data) == 8 * 5
+    near = figures.forecast_bands(world.bands, world.subject, horizon=1)
+    assert set(near.data["horizon"]) == {1} and near.title.startswith("1 year ahead")
+    far = figures.forecast_bands(world.bands.query("horizon <= 3"), world.subject)
+    assert set(far.data["horizon"]) == {3} and far.title.startswith("3 years ahead")
 
 
 def test_stacked_parts_add_up_to_the_dots(world: World) -> None:
@@ -261,8 +437,8 @@ def test_paths_to_the_target_start_at_their_baseline_and_end_at_the_target(world
         assert (levels[1:] / levels[:-1] - 1) * 100 == pytest.approx(path["growth_pct"].to_numpy()[1:])
 
 
-def test_forecasts_of_the_old_scope_are_not_drawn(world: World, raw_tables: dict[str, pd.DataFrame]) -> None:
-    forecasts = raw_tables["content_exports"].query("scope == 'old_forecast' and sector == 'total'")
+def test_forecasts_of_the_old_scope_are_not_drawn(world: World, tables: dict[str, pd.DataFrame]) -> None:
+    forecasts = tables["content_exports"].query("scope == 'old_forecast' and sector == 'total'")
     assert len(forecasts) > 0
     drawn = set(world["content_exports"].data["level_jpy_trn"].round(4))
     assert not drawn & {round(value, 4) for value in forecasts["level_jpy_100m"] / 10_000}
@@ -277,6 +453,7 @@ def test_titles_tell_the_year_that_was(world: World) -> None:
     assert q["market.overseas.rate_share.2024"].number in world["growth_split"].title
 
 
+@elsewhere
 def test_no_title_claims_growth_when_overseas_falls(falling: World) -> None:
     assert falling["overseas_growth"].title.startswith("Overseas shrank")
     assert "fastest" not in falling["overseas_growth"].title
@@ -286,38 +463,113 @@ def test_no_title_claims_growth_when_overseas_falls(falling: World) -> None:
     assert "domestic added" in falling["contributions"].title
     assert "made up" not in falling["growth_split"].title
     assert "−" in falling["growth_split"].title
-    damped = falling.q["trend.overseas.damped_trend.growth"]
-    assert damped.value < 0 and damped.number in falling["trend_lines"].title
+    slowest = min((falling.q[f"trend.overseas.{model}.growth"] for model in falling.fits), key=lambda item: item.value)
+    assert slowest.value < 0 and slowest.number in falling["trend_lines"].title
     lowest = min(fit.growth_lo95 for fit in falling.fits.values() if fit.growth_lo95 is not None)
     assert falling["growth_intervals"].title.count(units.number_text(lowest, 1)) == 1
     medians = {model: falling.q[f"projection.overseas.{model}.p50.2028"] for model in falling.fits}
-    lowest = min(medians.values(), key=lambda item: item.value).in_unit(units.JPY_TRN)
-    assert f"Medians for 2028: {lowest.text}" in falling["projections"].title
+    lowest = min(medians.values(), key=lambda item: item.value).in_unit(units.JPY_TRN, 1)
+    assert f"Medians for 2028, JPY trillion: {lowest.number}" in falling["projections"].title
 
 
-def test_a_new_low_is_called_one(raw_tables: dict[str, pd.DataFrame]) -> None:
-    market = scaled(clean.market(raw_tables, 2025), 0.05)
-    q = quantities.describe_market(market, raw_tables["breaks"])
+def test_a_new_low_is_called_one(tables: dict[str, pd.DataFrame]) -> None:
+    market = scaled(clean.market(tables, 2025), 0.05)
+    q = quantities.describe_market(market, tables["breaks"])
     assert figures.three_measures(market, q).title == "Overseas in yen is lower in 2024 than in any year since 2002"
 
 
-def test_the_fastest_year_is_called_the_fastest(raw_tables: dict[str, pd.DataFrame]) -> None:
-    market = scaled(clean.market(raw_tables, 2025), 3.0)
-    q = quantities.describe_market(market, raw_tables["breaks"])
-    assert "the fastest of 22 years" in figures.overseas_growth(market, raw_tables["breaks"], q).title
+def test_the_fastest_year_is_called_the_fastest(tables: dict[str, pd.DataFrame]) -> None:
+    market = scaled(clean.market(tables, 2025), 3.0)
+    q = quantities.describe_market(market, tables["breaks"])
+    assert "the fastest of 22 years" in figures.overseas_growth(market, tables["breaks"], q).title
 
 
-def test_low_confidence_readings_stay_out_of_the_title(raw_tables: dict[str, pd.DataFrame]) -> None:
-    table = clean.revisions(raw_tables["market_editions"])
+def test_low_confidence_readings_stay_out_of_the_title(tables: dict[str, pd.DataFrame]) -> None:
+    table = clean.revisions(tables["market_editions"])
     largest = table.loc[table["change_pct"].abs().idxmax()]
     assert largest["lowest_confidence"] == "low"
     assert f"{abs(largest['change_pct']):.1f} %" not in figures.revisions(table).title
 
 
-def test_untouched_series_are_called_so(raw_tables: dict[str, pd.DataFrame]) -> None:
-    table = clean.revisions(raw_tables["market_editions"]).assign(change_pct=0.0, lowest_confidence="high")
+def test_untouched_series_are_called_so(tables: dict[str, pd.DataFrame]) -> None:
+    table = clean.revisions(tables["market_editions"]).assign(change_pct=0.0, lowest_confidence="high")
     title = figures.revisions(table).title
     assert title == "Overseas was never restated; domestic was never restated; the whole market was never restated"
+
+
+def words_about(drawing: Drawing) -> str:
+    """Title, subtitle and source line, without line breaks."""
+    words = " ".join(text.get_text() for text in drawing.figure.texts)
+    return words.replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize("name", OF_A_SUBJECT)
+@pytest.mark.parametrize("case", ["world", *(pytest.param(case, marks=elsewhere) for case in ("dollars", "studios"))])
+def test_a_figure_of_a_series_says_which(request: pytest.FixtureRequest, case: str, name: str) -> None:
+    shown: World = request.getfixturevalue(case)
+    # A grid of specifications looks at every basis.
+    named = shown.subjects["yen"].words if name == "specification_curve" else shown.subject.words
+    assert named.lower() in words_about(shown[name]).lower()
+
+
+def test_the_models_that_lose_to_drift_are_those_that_err_more_at_every_horizon(world: World) -> None:
+    better = world.scores.assign(male_to_drift=0.9)
+    assert figures.backtest(better, world.subject).title == "No model loses to drift at every horizon"
+    losing = better["model"].isin(["segmented", "damped_trend"])
+    once = losing | ((better["model"] == "local_linear") & (better["horizon"] < 5))
+    title = figures.backtest(better.assign(male_to_drift=once.map({True: 1.2, False: 0.9})), world.subject).title
+    assert "2 of" in title and "segmented trend and damped trend" in title
+    assert "local linear" not in title
+
+
+@pytest.mark.parametrize(("count", "said"), [(8, "for all"), (3, "for 3 of 8 models"), (0, "for 0 of 8 models")])
+def test_intervals_that_are_too_narrow_are_counted(world: World, count: int, said: str) -> None:
+    models = list(world.fits)[:count]
+    bands = world.bands.assign(reach=world.bands["own_reach"] * 0.5)
+    bands.loc[bands["model"].isin(models), "reach"] *= 4
+    assert said in figures.forecast_bands(bands, world.subject).title
+
+
+def test_the_range_of_specifications_and_what_survives_them_are_told(world: World) -> None:
+    growth = world.cells["growth_pct"].dropna()
+    title = world["specification_curve"].title
+    for value in (growth.min(), growth.max(), growth.median()):
+        assert units.number_text(value, 1) in title
+    assert f"{len(growth)} specifications" in title
+    for row in world.held.itertuples():
+        assert (
+            f"{row.say} in {row.holds_in} of {row.cells}".lower() in words_about(world["specification_curve"]).lower()
+        )
+
+
+@elsewhere
+def test_a_conclusion_that_was_not_judged_is_not_told(studios: World) -> None:
+    told = words_about(studios["specification_curve"])
+    assert (studios.held["cells"] == 0).any(), "drift of the market is not known in this run"
+    assert "in 0 of 0" not in told
+
+
+def test_the_range_of_chances_is_that_of_the_farthest_target(world: World) -> None:
+    last = world.chances.query("year == 2033")["chance_pct"]
+    said = " to ".join(units.number_text(value, 0) for value in (last.min(), last.max()))
+    assert world["target_chances"].title.startswith(f"Chance of the target of 2033: {said} %")
+
+
+@pytest.mark.parametrize(("case", "unit"), CASE_UNITS)
+def test_the_reader_sees_money_in_the_unit_that_suits_the_series(
+    request: pytest.FixtureRequest, case: str, unit: str
+) -> None:
+    shown: World = request.getfixturevalue(case)
+    words = {"trn JPY": "JPY trillion", "bn JPY": "JPY billion", "bn USD": "USD billion"}[unit]
+    assert words in shown["projections"].title
+    for name in ("trend_lines", "projections", "forecast_bands"):
+        assert any(words in text.replace("\N{NO-BREAK SPACE}", " ") for text, _ in words_in(shown[name])), name
+
+
+@elsewhere
+def test_what_is_now_is_the_last_year_of_the_series(studios: World) -> None:
+    assert studios.subject.last_year == 2022
+    assert "now" not in studios["projections"].title
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -336,10 +588,23 @@ def test_an_edition_of_two_years_is_drawn(two_years: World, name: str) -> None:
     drawing = two_years[name]
     assert list(drawing.data.columns) == figures.COLUMNS[name]
     assert b"</svg>" in drawing.svg()
-    if name in ("trend_lines", "growth_intervals", "residuals", "projections"):
-        assert drawing.data.empty and drawing.title.startswith("Nothing to draw: no trend model could be fitted")
+    if name in (*OF_A_SUBJECT, "target_chances"):
+        assert drawing.data.empty and drawing.title.startswith("Nothing to draw: ")
     else:
         assert len(drawing.data) > 0
+
+
+@pytest.mark.parametrize("name", OF_A_SUBJECT)
+def test_a_series_of_four_years_is_too_short_to_be_drawn(short: World, name: str) -> None:
+    assert len(short.subject.levels) == 4
+    drawing = short[name]
+    assert drawing.data.empty and drawing.title.startswith("Nothing to draw: ")
+    assert list(drawing.data.columns) == figures.COLUMNS[name]
+    assert b"</svg>" in drawing.svg()
+
+
+def test_chances_are_always_those_of_the_overseas_market(short: World, world: World) -> None:
+    pd.testing.assert_frame_equal(short["target_chances"].data, world["target_chances"].data)
 
 
 def test_without_trends_the_reason_is_given(two_years: World) -> None:
@@ -349,28 +614,33 @@ def test_without_trends_the_reason_is_given(two_years: World) -> None:
 
 def test_a_model_that_was_refused_is_named(world: World) -> None:
     fits = {model: fit for model, fit in world.fits.items() if model != "damped_trend"}
-    drawing = figures.growth_intervals(fits, {"damped_trend": "it did not converge"}, world.q)
-    words = " ".join(text.get_text().replace("\n", " ") for text in drawing.figure.texts)
-    assert "Not fitted: damped trend (it did not converge)." in words
+    drawing = figures.growth_intervals({"yen": fits}, {"damped_trend": "it did not converge"}, world.subject)
+    assert "Not fitted: damped trend (it did not converge)." in words_about(drawing)
 
 
+@elsewhere
 def test_a_target_beyond_the_horizon_is_not_drawn(falling: World) -> None:
     data = falling["target_paths"].data
     assert data["year"].max() <= 2028
     assert "target" not in set(data["kind"])
 
 
-def test_empty_tables_give_a_sentence(world: World, raw_tables: dict[str, pd.DataFrame]) -> None:
+def test_empty_tables_give_a_sentence(world: World, tables: dict[str, pd.DataFrame]) -> None:
     nothing = Quantities("2025")
     drawings = [
-        figures.revisions(clean.revisions(raw_tables["market_editions"]).head(0)),
+        figures.revisions(clean.revisions(tables["market_editions"]).head(0)),
         *(getattr(figures, name)(nothing) for name in ("contributions", "growth_split", "studio_gap", "market_cap")),
-        figures.overseas_growth(world.market, raw_tables["breaks"], nothing),
+        figures.overseas_growth(world.market, tables["breaks"], nothing),
         figures.three_measures(world.market, nothing),
-        figures.categories(raw_tables["categories"].head(0), nothing),
-        figures.regions(raw_tables["regions"].head(0)),
-        figures.content_exports(raw_tables["content_exports"], raw_tables["targets"], nothing),
-        figures.target_paths(raw_tables["content_exports"], raw_tables["targets"], nothing, 2033),
+        figures.categories(tables["categories"].head(0), nothing),
+        figures.regions(tables["regions"].head(0)),
+        figures.content_exports(tables["content_exports"], tables["targets"], nothing),
+        figures.target_paths(tables["content_exports"], tables["targets"], nothing, 2033),
+        figures.backtest(world.scores.head(0), world.subject),
+        figures.forecast_bands(world.bands.head(0), world.subject),
+        figures.specification_curve(world.cells.assign(growth_pct=float("nan")), world.held, world.subject),
+        figures.projections(world.projected.head(0), world.fits, world.subject),
+        figures.target_chances(world.chances.head(0), {**targets.SHARINGS, **targets.RATES}),
         figures.verdicts(VERDICTS.head(0)),
     ]
     for drawing in drawings:
@@ -395,7 +665,10 @@ def words_in(drawing: Drawing) -> list[tuple[str, matplotlib.transforms.Bbox]]:
 # These rest on no edition of the market, so one case shows them.
 UNMOVED = ("revisions", "categories", "content_exports", "regions", "market_cap", "verdicts")
 CASES = [("world", name) for name in NAMES]
-CASES += [(case, name) for case in ("two_years", "falling") for name in NAMES if name not in UNMOVED]
+CASES += [("two_years", name) for name in NAMES if name not in UNMOVED]
+CASES += [("short", name) for name in OF_A_SUBJECT]
+CASES += [pytest.param("falling", name, marks=elsewhere) for name in NAMES if name not in UNMOVED]
+CASES += [pytest.param(case, name, marks=elsewhere) for case in ("dollars", "studios") for name in OF_A_SUBJECT]
 
 
 @pytest.mark.parametrize(("case", "name"), CASES)
@@ -408,6 +681,27 @@ def test_words_neither_overlap_nor_leave_the_page(request: pytest.FixtureRequest
     for (text, one), (other, two) in itertools.combinations(boxes, 2):
         apart = one.x1 - 1 <= two.x0 or two.x1 - 1 <= one.x0 or one.y1 - 1 <= two.y0 or two.y1 - 1 <= one.y0
         assert apart, f"{text!r} lies on {other!r}"
+
+
+def brightness(colour: Any) -> float:
+    """Relative luminance as the Web Content Accessibility Guidelines define it."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("name", ["backtest", "target_chances"])
+def test_numbers_stand_out_from_their_tiles(world: World, name: str) -> None:
+    drawing = world[name]
+    drawing.figure.draw_without_rendering()
+    for ax in drawing.figure.axes:
+        (tiles,) = (part for part in ax.collections if isinstance(part, QuadMesh))
+        rows, columns = tiles.get_array().shape
+        faces = tiles.get_facecolor().reshape(rows, columns, 4)
+        assert len(ax.texts) == rows * columns
+        for text in ax.texts:
+            x, y = text.get_position()
+            dark, bright = sorted((brightness(text.get_color()), brightness(faces[int(y), int(x)][:3])))
+            assert (bright + 0.05) / (dark + 0.05) >= 4.5, text.get_text()
 
 
 @pytest.mark.parametrize("palette", ["SERIES", "MEASURES", "MODELS", "VERDICTS", "CAP_GROUPS"])

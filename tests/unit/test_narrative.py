@@ -4,7 +4,19 @@ import re
 
 import pytest
 
-from anime_growth import checks, claims, clean, narrative, pipeline, projections, quantities, trends
+from anime_growth import (
+    backtest,
+    checks,
+    claims,
+    clean,
+    narrative,
+    pipeline,
+    projections,
+    quantities,
+    series,
+    targets,
+    trends,
+)
 
 # Inside a tag a template may count (first, last, one more), nothing else; outside it types no digit.
 COUNTING = {"0", "1"}
@@ -18,7 +30,7 @@ def test_no_template_of_the_narrative_types_a_number(template):
     assert {digits for tag in tags for digits in re.findall(r"\d+", tag)} <= COUNTING
 
 
-def story(tables, market, horizon=2033, start=2002):
+def story(tables, market, horizon=2033, start=2002, basis="yen"):
     """Tell the narrative of any market table, through the same functions as the notebooks."""
     tables = {**tables, "market": market, "checks": checks.run(tables)}
     q = quantities.describe_market(market, tables["breaks"])
@@ -26,12 +38,24 @@ def story(tables, market, horizon=2033, start=2002):
     q = q.joined(studio, quantities.describe_gap(q, studio), quantities.describe_content(tables["content_exports"], q))
     q = q.joined(quantities.describe_market_cap(tables["market_cap"]))
     q = q.joined(quantities.describe_rates(tables["exchange_rates"], tables["spot_rates"]))
-    fits, refused = trends.fit_all(trends.sample(market, start))
-    table = trends.trend_table(fits, refused)
-    projected = projections.project(fits, horizon)
-    asked = projections.target_quantities(tables["targets"], tables["content_exports"], q)
-    made = projections.projection_quantities(projected, fits, q)
-    q = q.joined(trends.trend_quantities(fits, q), made, asked)
+    q = q.joined(targets.target_quantities(tables["targets"], tables["content_exports"], q))
+    subjects = series.in_every_basis(q, "market.overseas", start)
+    subject = subjects[basis]
+    fits, refused = trends.fit_all(subject.levels)
+    table = trends.trend_table(fits, refused, subject)
+    trend = trends.trend_quantities(fits, table, subject, q)
+    past = backtest.all_forecasts(subject.levels)
+    scores, bands = backtest.scores(past), backtest.conformal(past, fits)
+    projected = projections.project(fits, subject, horizon)
+    dollars, _ = trends.fit_all(subjects["usd"].levels)
+    yen, _ = trends.fit_all(subjects["yen"].levels)
+    likely = targets.chances(yen, dollars, q)
+    q = q.joined(
+        trend,
+        backtest.backtest_quantities(scores, bands, subject, q.joined(trend)),
+        projections.projection_quantities(projected, fits, subject, q),
+        targets.chance_quantities(likely, subjects["yen"], subjects["usd"], q),
+    )
     verdicts, implied = claims.judge(q, quantities.raw_rows(tables))
     q = q.joined(implied)
     return narrative.tell(narrative.context(tables, table, projected, verdicts, q), q)
@@ -40,8 +64,8 @@ def story(tables, market, horizon=2033, start=2002):
 def altered(market, year, **changes):
     """The market with levels of one year multiplied by `changes`, totals kept consistent."""
     market = market.copy()
-    for series, factor in changes.items():
-        rows = (market["year"] == year) & (market["series"] == series)
+    for part, factor in changes.items():
+        rows = (market["year"] == year) & (market["series"] == part)
         columns = ["level_jpy_100m", "level_usd_bn", "level_real_jpy_100m"]
         market.loc[rows, columns] = market.loc[rows, columns] * factor
     for column in ("level_jpy_100m", "level_usd_bn", "level_real_jpy_100m"):
@@ -91,6 +115,36 @@ def test_an_edition_with_two_years_tells_what_it_can_and_why_no_trend_is_fitted(
     assert "from JPY −" not in text
 
 
+def test_the_backtest_says_who_loses_and_whose_intervals_failed(tables):
+    text = story(tables, clean.market(tables, 2025))
+    assert "drift missed by 0.146 on the log scale one year ahead and by 0.765 five years ahead" in text
+    assert "All other models lose to drift at every horizon, though the local linear trend beats it one year" in text
+    assert "Six of the eight 80 % intervals five years ahead held too rarely to be honest" in text
+
+
+def test_where_only_some_models_lose_they_are_named(tables):
+    text = story(tables, clean.market(tables, 2025), start=2012)
+    assert "The log-linear trend loses to drift at every horizon" in text
+    assert "All other models" not in text
+
+
+def test_another_basis_tells_of_dollars_and_names_the_series(tables):
+    text = story(tables, clean.market(tables, 2025), basis="usd")
+    assert "fitted to the overseas anime market in dollars on the log scale" in text
+    assert "the median of the overseas anime market in dollars for 2033 is USD" in text
+    assert "In dollars the models say" not in text
+
+
+def test_the_chance_is_told_with_its_range_and_its_error(tables):
+    text = story(tables, clean.market(tables, 2025))
+    told = re.search(
+        r"chance of getting there is (\S+) % by the drift model, and from (\S+) % to (\S+) % over all", text
+    )
+    drift, least, most = (float(number) for number in told.groups())
+    assert least < drift < most
+    assert "Monte Carlo error at most 0." in text
+
+
 def test_in_html_every_number_carries_its_key_and_in_markdown_none(tables):
     market = clean.market(tables, 2025)
     q = quantities.describe_market(market, tables["breaks"])
@@ -106,8 +160,8 @@ def test_a_headline_never_rests_on_a_row_of_low_confidence(tables):
     q = quantities.describe_market(market, tables["breaks"])
     assert all(item.confidence != "low" for item in q.values())
     studio = quantities.describe_studio(tables["studio_editions"])
-    for series in ("total", "overseas", "domestic"):
-        assert studio[f"studio.{series}.level.2024"].confidence == "high"
+    for part in ("total", "overseas", "domestic"):
+        assert studio[f"studio.{part}.level.2024"].confidence == "high"
 
 
 def test_every_figure_that_the_narrative_places_is_promised_by_a_step():
@@ -120,7 +174,7 @@ def test_every_figure_that_the_narrative_places_is_promised_by_a_step():
 def test_another_start_year_changes_the_sample_that_the_text_speaks_of(tables):
     text = story(tables, clean.market(tables, 2025), start=2012)
     assert "Over twelve yearly steps since 2012" in text
-    assert "the same 13 yearly figures, 2012 to 2024" in text
+    assert "The same 13 yearly figures, 2012 to 2024, give different answers" in text
     assert "starts at the lowest year of the series" in text
     assert "23 points" not in text
 

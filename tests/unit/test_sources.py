@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from anime_growth import checks, clean, paths, projections, quantities, sources, trends
+from anime_growth import checks, clean, paths, projections, quantities, series, sources, trends
 from anime_growth.errors import InputError
 
 EDITIONS, SUMMARY, RATES = "aja_market_editions.csv", "aja_market_best.csv", "usdjpy_annual.csv"
@@ -367,8 +367,9 @@ def test_nothing_that_reads_the_raw_figures_changes_them(study, tmp_path):
     checks.run(tables)
     market = clean.market(tables, 2025)
     described = quantities.describe_market(market, tables["breaks"])
-    fits, _ = trends.fit_all(trends.sample(market, 2002))
-    projections.project(fits, 2030)
+    subject = series.choose(described, "market.overseas", "yen", 2002)
+    fits, _ = trends.fit_all(subject.levels)
+    projections.project(fits, subject, 2030)
     described.write(tmp_path / "quantities.json", quantities.raw_rows(tables))
     assert snapshot(study / "data" / "raw") == before
 
