@@ -217,7 +217,7 @@ def context(
         **_chances(fitted, q),
         "medians": _ends([f"projection.{slug}.{model}.p50.{horizon}" for model in fitted], q),
         "usd_range": _ends([f"trend.{slug}_usd.{model}.growth" for model in fitted if model != "naive"], q),
-        "conclusions": _conclusions(slug_of(str(trends["series"].iloc[0]), "yen"), q),
+        "sp": f"specification.{slug_of(str(trends['series'].iloc[0]), 'yen')}",
         **_dollar_caveats(verdicts, q),
         **_ratio_years(q, breaks),
         "content_years": sorted(key.rsplit(".", 1)[1] for key in q if re.match(r"content\.total\.level\.\d{4}$", key)),
@@ -259,23 +259,14 @@ def _slug(trends: pd.DataFrame) -> str:
 
 def _correlated(slug: str, models: list[str], q: Quantities) -> list[str]:
     """Models whose residuals are autocorrelated by the Ljung-Box test."""
-    return [model_name(model) for model in models if q[f"trend.{slug}.{model}.ljung_box_p"].value < SIGNIFICANT]
+    tests = {model: f"trend.{slug}.{model}.ljung_box_p" for model in models}
+    return [model_name(model) for model, key in tests.items() if key in q and q[key].value < SIGNIFICANT]
 
 
 def _ends(keys: list[str], q: Quantities) -> list[str]:
     """The keys of the lowest and the highest of several quantities; none where none is known."""
     known = sorted((key for key in keys if key in q), key=lambda key: q[key].value)
     return [known[0], known[-1]] if known else []
-
-
-def _conclusions(slug: str, q: Quantities) -> dict[str, dict[str, str]]:
-    """In how many specifications each conclusion holds, and of how many."""
-    found = {}
-    for key, item in q.items():
-        if match := re.fullmatch(rf"specification\.{slug}\.(\w+)\.holds", key):
-            cells = q[key.removesuffix("holds") + "cells"]
-            found[match[1]] = {"holds": item.number, "cells": cells.number}
-    return found
 
 
 def _tested(slug: str, models: list[str], q: Quantities) -> dict[str, Any]:

@@ -12,14 +12,15 @@ Judgements made here, and why
   the segmented one the slope after its break, of the smoothed ones the slope at the last year.
 - The segmented trend has exactly one break, at the year with the lowest BIC; whether one break is
   better than none is said in a finding instead of being decided by the model.
-- A numerical search that does not converge is tried once more by another method, then refused.
+- A numerical search that does not converge is refused, that of the local linear trend after a second
+  method; that of the damped trend is made from several starts, of which the best end counts.
 """
 
 import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ from anime_growth.series import MIN_YEARS, Subject
 
 # Yearly steps that either side of a break must have at least.
 SEGMENT_STEPS = 3
+# Smoothing of level and trend, and damping, from which the damped trend is searched for as well.
+SMOOTHING_STARTS = ((0.1, 0.005, 0.82), (0.4, 0.2, 0.9), (0.7, 0.35, 0.97))
 # How many of the years that a model fits worst are left out in turn, beside the first and the last.
 INFLUENCE_TRIES = 3
 # An estimate this near to a bound counts as held by it.
@@ -212,7 +215,7 @@ def loglinear_ar1(levels: pd.Series) -> Fit:
     """A straight line through the logs whose errors follow one another, AR(1), by iterated GLSAR.
 
     The last year's distance from the line fades by the estimated autocorrelation each year. The
-    interval takes that autocorrelation as known.
+    interval takes that autocorrelation as known: 95 % is 82 % in simulations of 23 points.
     """
     log = np.log(levels)
     y, time = log.to_numpy(), np.arange(len(log), dtype=float)
@@ -253,7 +256,8 @@ def segmented(levels: pd.Series) -> Fit:
     """Two straight lines through the logs that meet in a break year, chosen by BIC.
 
     Either side has at least SEGMENT_STEPS yearly steps. Growth is that after the break; its interval
-    takes the break as known. `break_lo95` and `break_hi95` span the years that the likelihood does
+    takes the break as known, so that 95 % is 72 % in simulations of 23 points with a break, and far less
+    where there is none. `break_lo95` and `break_hi95` span the years that the likelihood does
     not rule out.
     """
     log = np.log(levels).to_numpy()
@@ -287,11 +291,21 @@ def damped_trend(levels: pd.Series) -> Fit:
 
     The growth interval comes from the delta method over the estimated parameters; forecasts are
     normal with the model's exact variance and take the parameters as known. Both are too narrow:
-    in simulations of 23 points the 95 % growth interval holds the truth about half the time.
+    in simulations of 23 points the 95 % growth interval holds the truth a quarter to half the time.
+    From one start the search ends beside the maximum in a third of short samples, so it is made from
+    several (SMOOTHING_STARTS).
     """
     log = np.log(levels)
     model = ETSModel(log.reset_index(drop=True), error="add", trend="add", damped_trend=True)
-    result = _searched(partial(model.fit, disp=False))
+    begin = np.asarray(model.start_params, dtype=float)
+    found = [model.fit(disp=False, return_params=True)]
+    for level, trend, damp in SMOOTHING_STARTS:
+        begin[:3] = level, trend, damp
+        found.append(model.fit(disp=False, start_params=begin.copy(), return_params=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # acted upon in the next line
+        result = model.fit(disp=False, start_params=max(found, key=model.loglike))
+    _refuse_unconverged(result)
     parameters = np.asarray(result.params)
     names = list(result.model.param_names)
     damping = names.index("damping_trend")
@@ -327,20 +341,10 @@ def damped_trend(levels: pd.Series) -> Fit:
     )
 
 
-def _searched(search: Callable[..., Any]) -> Any:
-    """The result of a numerical search for a likelihood's maximum; CannotFit where it finds none.
-
-    `search(method=..., start_params=...)`. A quasi-Newton search that stops early is gone on with by
-    Powell's, which needs no slopes.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is acted upon here
-        result = search()
-        if not result.mle_retvals["converged"]:
-            result = search(method="powell", start_params=np.asarray(result.params), maxiter=2000)
+def _refuse_unconverged(result: Any) -> None:
+    """Raise CannotFit where a numerical search did not end at a maximum."""
     if not result.mle_retvals["converged"] or not np.all(np.isfinite(result.params)):
         raise CannotFit("the search for its parameters did not converge")
-    return result
 
 
 # statsmodels keeps the damping between these; the trend's smoothing cannot exceed the level's.
@@ -362,11 +366,17 @@ def local_linear(levels: pd.Series) -> Fit:
     """A level and a slope that both wander, plus noise (structural time series, exact diffuse start).
 
     Growth is the smoothed slope of the last year, its interval the slope's own uncertainty; interval
-    and forecasts take the three variances as known.
+    and forecasts take the three variances as known, so that in simulations of 23 points of its own
+    process 95 % of growth is 77 %, and 80 % of forecasts 69 %.
     """
     log = np.log(levels)
     model = UnobservedComponents(log.to_numpy(), "lltrend", use_exact_diffuse=True)
-    result = _searched(partial(model.fit, disp=False, cov_type="none"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # acted upon in the next lines
+        result = model.fit(disp=False, cov_type="none")
+        if not result.mle_retvals["converged"]:  # Powell's search needs no slopes
+            result = model.fit(disp=False, cov_type="none", method="powell", start_params=result.params, maxiter=2000)
+    _refuse_unconverged(result)
     slope = float(result.smoothed_state[1, -1])
     reach = stats.norm.ppf(0.975) * math.sqrt(max(result.smoothed_state_cov[1, 1, -1], 0.0))
 
@@ -543,16 +553,17 @@ def residual_checks(result: Fit) -> dict[str, float]:
     """
     residuals = result.residuals
     lags = max(1, min(5, len(residuals) // 4))
-    ljung_box = acorr_ljungbox(residuals, lags=[lags])["lb_pvalue"].iloc[0]
     largest = residuals.abs().idxmax()
-    checks = {
-        "residual_spread": float(np.sqrt((residuals**2).mean())),
-        "durbin_watson": float(durbin_watson(residuals)),
-        "ljung_box_p": float(ljung_box),
-        "jarque_bera_p": float(jarque_bera(residuals)[1]),
-        "largest_residual": float(residuals[largest]),
-        "largest_residual_year": float(largest),
-    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # where nothing is left over, tests have no value
+        checks = {
+            "residual_spread": float(np.sqrt((residuals**2).mean())),
+            "durbin_watson": float(durbin_watson(residuals)),
+            "ljung_box_p": float(acorr_ljungbox(residuals, lags=[lags])["lb_pvalue"].iloc[0]),
+            "jarque_bera_p": float(jarque_bera(residuals)[1]),
+            "largest_residual": float(residuals[largest]),
+            "largest_residual_year": float(largest),
+        }
     left_out = influence(result)
     if result.model != "naive" and len(left_out):
         year = (left_out - result.growth_pct).abs().idxmax()

@@ -245,6 +245,21 @@ def test_a_model_that_refuses_a_window_is_compared_over_common_windows_only(quic
         )
 
 
+def test_windows_that_the_yardstick_refuses_do_not_count_for_the_ratio(quick, monkeypatch, levels):
+    def late(window):
+        if len(window) < 15:
+            raise CannotFit("too short for me")
+        return trends.drift(window)
+
+    monkeypatch.setitem(trends.MODELS, "drift", late)
+    made = backtest.forecasts(levels)
+    row = score_of(backtest.scores(made.assign(sample_first=2002)), "all", "loglinear", 1)
+    assert row["forecasts"] == 15
+    made = made[(made["horizon"] == 1) & (made["origin"] >= 2016)]
+    errors = np.abs(np.log(made["level"] / made["median"])).groupby(made["model"]).mean()
+    assert row["male_to_drift"] == pytest.approx(errors["loglinear"] / errors["drift"], rel=1e-12)
+
+
 def test_without_a_yardstick_there_is_no_ratio_to_it(quick, monkeypatch, levels):
     def never(_):
         raise CannotFit("never")

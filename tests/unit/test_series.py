@@ -161,7 +161,7 @@ def test_a_series_of_counts_is_known_in_one_basis_only():
     assert list(series.in_every_basis(known, "works.titles", 2010)) == ["yen"]
     assert series.choose(known, "works.titles", "yen", 2010).unit is units.COUNT
     for basis in ("usd", "real"):
-        with pytest.raises(InputError, match=rf"parameter basis: works\.titles is not known in {basis}.*counts"):
+        with pytest.raises(InputError, match=rf"parameter basis: works\.titles is not known in {basis}.*one of yen"):
             series.choose(known, "works.titles", basis, 2010)
 
 
@@ -201,14 +201,14 @@ def test_after_a_gap_the_series_starts_anew_and_says_so():
     levels = {year: 100.0 + year for year in (*range(2001, 2005), *range(2007, 2010), *range(2011, 2021))}
     chosen = series.choose(added(levels), "tourism.receipts", "yen", 2001)
     assert list(chosen.levels.index) == list(range(2011, 2021))
-    assert chosen.remark == "nothing is printed between 2009 and 2011, so it starts in 2011"
+    assert chosen.remark == "It has a gap after 2009, so it starts in 2011."
     assert set(chosen.keys) == set(chosen.levels.index)
 
 
 def test_a_printed_series_with_a_gap_keeps_the_run_after_it(described):
     chosen = series.choose(described, "studio.total", "yen", 2002)
     assert list(chosen.levels.index) == [2018, 2019]
-    assert "between 2009 and 2018" in chosen.remark
+    assert "gap after 2009, so it starts in 2018" in chosen.remark
 
 
 @pytest.mark.parametrize("start_year", [2018, 2024, 2050])

@@ -336,13 +336,19 @@ def test_a_last_year_without_a_content_total_has_no_chance(fits, dollars, descri
     assert list(table.columns) == list(chances.columns)
 
 
-def test_an_earlier_sample_starts_from_the_total_of_its_own_last_year(levels, described):
-    until = levels.loc[:2023]
+def test_an_earlier_sample_knows_nothing_of_later_years(levels, described, sectors):
+    until, (anime, rest) = levels.loc[:2023], sectors
     table = targets.chances({"drift": trends.fit("drift", until)}, {}, described)
     mean, variance = drift(until, 2033 - 2023)
-    total = described["content.total.level.2023"].value
-    expected = stats.norm.sf(math.log(200_000 / total), mean, math.sqrt(variance))
+    expected = stats.norm.sf(math.log(200_000 / (anime[2] + rest[2])), mean, math.sqrt(variance))
     assert found(table, "content_2033", "constant_share", "drift") == pytest.approx(expected, abs=tolerance(expected))
+    rng, draws = np.random.default_rng(8), 200_000
+    own = anime[2] * np.exp(rng.normal(mean, math.sqrt(variance), draws))
+    mean, variance = drift(rest[:3], 2033 - 2023)
+    others = rest[2] * np.exp(rng.normal(mean, math.sqrt(variance), draws))
+    expected = float((own + others >= 200_000).mean())
+    close = pytest.approx(expected, abs=tolerance(expected, draws))
+    assert found(table, "content_2033", "others_as_before", "drift") == close
 
 
 @pytest.mark.parametrize("lost", [("2021", "2022"), ("2022",)])

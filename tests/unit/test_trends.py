@@ -506,7 +506,10 @@ def test_a_break_has_at_least_three_yearly_steps_on_either_side(knot, nearest):
     assert trends.fit("segmented", levels).notes["break_year"] == nearest
 
 
-def test_the_damped_trend_has_the_highest_likelihood_that_other_starts_find(levels):
+@pytest.mark.parametrize("years", [8, 9, 10, 12, 14, 15, 18, YEARS])
+def test_the_damped_trend_has_the_highest_likelihood_that_other_starts_find(levels, years):
+    """From statsmodels' own start alone the search ends beside the maximum in short windows."""
+    levels = levels.iloc[:years]
     log = np.log(levels.to_numpy())
     model = ETSModel(pd.Series(log), error="add", trend="add", damped_trend=True)
     steps = (log[1] - log[0], (log[-1] - log[0]) / len(log))
@@ -516,8 +519,8 @@ def test_the_damped_trend_has_the_highest_likelihood_that_other_starts_find(leve
     ]  # fmt: skip
     best = max(model.fit(disp=False, start_params=np.array(start)).llf for start in starts)
     residuals = trends.fit("damped_trend", levels).residuals
-    found = -YEARS / 2 * (math.log(2 * math.pi * (residuals**2).mean()) + 1)
-    assert found == pytest.approx(best, abs=1e-3)
+    found = -years / 2 * (math.log(2 * math.pi * (residuals**2).mean()) + 1)
+    assert found >= best - 1e-3
 
 
 def test_the_band_of_the_damped_trend_has_the_textbook_variance(levels):
@@ -759,16 +762,11 @@ def test_a_member_without_an_interval_counts_for_the_median_of_growth_alone(fres
     assert fits["combination"].growth_pct == pytest.approx((growth[2] + growth[3]) / 2)
 
 
-@pytest.mark.parametrize(
-    ("model", "searcher"), [("damped_trend", "ETSModel"), ("local_linear", "UnobservedComponents")]
-)
 @pytest.mark.parametrize("methods_that_fail", ["the first", "both"])
-def test_a_search_that_stops_early_is_tried_once_more_and_then_refused(
-    fresh, monkeypatch, levels, model, searcher, methods_that_fail
-):
-    usual = trends.fit(model, levels)
+def test_a_search_that_stops_early_is_tried_once_more_and_then_refused(fresh, monkeypatch, levels, methods_that_fail):
+    usual = trends.fit("local_linear", levels)
     trends._fit.cache_clear()
-    searches, original = [], getattr(trends, searcher).fit
+    searches, original = [], trends.UnobservedComponents.fit
 
     def search(self, *args, **options):
         result = original(self, *args, **options)
@@ -777,17 +775,31 @@ def test_a_search_that_stops_early_is_tried_once_more_and_then_refused(
             result.mle_retvals["converged"] = False
         return result
 
-    monkeypatch.setattr(getattr(trends, searcher), "fit", search)
+    monkeypatch.setattr(trends.UnobservedComponents, "fit", search)
     if methods_that_fail == "both":
         fits, refused = trends.fit_all(levels)
-        assert refused == {model: "the search for its parameters did not converge"}
-        assert fits["combination"].findings == (f"without {MODEL_WORDS[model]}",)
+        assert refused == {"local_linear": "the search for its parameters did not converge"}
+        assert fits["combination"].findings == (f"without {MODEL_WORDS['local_linear']}",)
     else:
-        again = trends.fit(model, levels)
+        again = trends.fit("local_linear", levels)
         assert again.growth_pct == pytest.approx(usual.growth_pct, rel=1e-3)
         assert again.findings == usual.findings
-    assert len(searches) >= 2
-    assert searches[1] != searches[0]
+    assert [search.get("method") for search in searches[:2]] == [None, "powell"]
+
+
+def test_a_damped_trend_whose_search_does_not_end_is_refused(fresh, monkeypatch, levels):
+    original = trends.ETSModel.fit
+
+    def search(self, *args, **options):
+        result = original(self, *args, **options)
+        if not options.get("return_params"):
+            result.mle_retvals["converged"] = False
+        return result
+
+    monkeypatch.setattr(trends.ETSModel, "fit", search)
+    fits, refused = trends.fit_all(levels)
+    assert refused == {"damped_trend": "the search for its parameters did not converge"}
+    assert fits["combination"].findings == (f"without {MODEL_WORDS['damped_trend']}",)
 
 
 def test_errors_that_do_not_fade_are_refused_in_words():
