@@ -317,7 +317,8 @@ def _log_axis(ax: Axes, axis: str = "y") -> None:
     getattr(ax, f"set_{axis}scale")("log")
     low, high = getattr(ax, f"get_{axis}lim")()
     target = getattr(ax, f"{axis}axis")
-    target.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if high / low > 4 else MaxNLocator(5))
+    subs = (1.0, 2.0, 5.0) if high / low < 100 else (1.0, 3.0) if high / low < 1000 else (1.0,)
+    target.set_major_locator(LogLocator(subs=subs) if high / low > 4 else MaxNLocator(5))
     target.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     target.set_minor_formatter(NullFormatter())
     target.set_minor_locator(NullLocator())
@@ -865,16 +866,28 @@ def _unit_words(unit: Unit) -> str:
     return capital(unit.text.replace("{} ", "").replace("{}", unit.name))
 
 
-def _matrix(ax: Axes, cells: pd.DataFrame, texts: pd.DataFrame, limits: tuple[float, float], colours: Any) -> None:
-    """Values of models [rows] by `cells.columns` as coloured tiles with their texts; a missing one stays white."""
-    shades = LinearSegmentedColormap.from_list("tiles", colours)
+def _years(count: int) -> str:
+    return f"{count} year{'s' if count != 1 else ''}"
+
+
+def _matrix(ax: Axes, cells: pd.DataFrame, texts: pd.DataFrame, most: float, colours: Sequence[str]) -> None:
+    """Values of models [rows] by `cells.columns` as coloured tiles with their texts; a missing one stays white.
+
+    Three colours run from -most over white at nought to most, two from nought to most. Letters are black or
+    white, whichever stands out.
+    """
+    shades = LinearSegmentedColormap.from_list("tiles", list(colours))
+    least = -most if len(colours) == 3 else 0.0
     numbers = cells.to_numpy(dtype=float)
-    ax.pcolormesh(
-        np.ma.masked_invalid(numbers), cmap=shades, vmin=limits[0], vmax=limits[1], edgecolors="white", linewidth=2
-    )
+    tiles = np.ma.masked_invalid(numbers)
+    ax.pcolormesh(tiles, cmap=shades, vmin=least, vmax=most, edgecolors="white", linewidth=2)
     for (row, column), value in np.ndenumerate(numbers):
-        if math.isfinite(value):
-            ax.text(column + 0.5, row + 0.5, texts.iat[row, column], ha="center", va="center", fontsize=LABEL)
+        if math.isfinite(value) and texts.iat[row, column]:
+            ground = shades((np.clip(value, least, most) - least) / (most - least))[:3]
+            light = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in ground]
+            ink = BLACK if 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] > 0.179 else "white"
+            place = (column + 0.5, row + 0.5)
+            ax.text(*place, texts.iat[row, column], ha="center", va="center", fontsize=LABEL, color=ink)
     ax.set_yticks(np.arange(len(cells)) + 0.5, [capital(model_name(model)) for model in cells.index], color=INK)
     ax.set_xticks(np.arange(len(cells.columns)) + 0.5, list(cells.columns), color=INK)
     ax.set_ylim(len(cells), 0)
@@ -945,8 +958,8 @@ def growth_intervals(
             words = f"{_signed(fit.growth_pct)} %   ({_signed(low)} to {_signed(high)})"
         _dots(ax, [fit.growth_pct], [place], colour, [low is None], 60)
         if model != "naive":
-            for value, mark in others:
-                _dots(ax, value, [place - 0.27] * len(value), colour, [True] * len(value), 24, mark)
+            for number, (value, mark) in enumerate(others):
+                _dots(ax, value, [place - 0.2 - 0.16 * number] * len(value), colour, [True] * len(value), 20, mark)
         _label(ax, fit.growth_pct, place, words, dy=6, fontsize=LABEL)
     ax.axvline(0, color=INK, linewidth=1)
     ax.set_yticks(range(len(order)), [capital(model_name(model)) for model in order], color=INK)
@@ -985,7 +998,7 @@ def residuals(
     figure, (ax,) = _canvas(0.42 * len(left) + 0.6)
     most = float(left.abs().max(axis=None))
     blank = left.map(lambda _: "")
-    _matrix(ax, left, blank, (-most, most), [BLUE, "white", VERMILLION])
+    _matrix(ax, left, blank, most, [BLUE, "white", VERMILLION])
     years = [int(year) for year in left.columns]
     ax.set_xticks([place + 0.5 for place in range(len(years))], [f"’{year % 100:02d}" for year in years])
     for place, model in enumerate(left.index):
@@ -1019,11 +1032,10 @@ def backtest(scores: pd.DataFrame, subject: "Subject") -> Drawing:
         return data.pivot(index="model", columns="horizon", values=column).loc[order]
 
     ratio, cover, narrow = wide("male_to_drift"), wide("cover80"), wide("narrow80")
-    _matrix(
-        left, ratio, ratio.map(lambda value: number_text(value, 2)), (0.5, 2.5), [GREEN, "white", ORANGE, VERMILLION]
-    )
+    said = ratio.map(lambda value: number_text(value, 2))
+    _matrix(left, np.log2(ratio.astype(float)), said, 1.8, [GREEN, "white", ORANGE])
     marked = cover.map(lambda value: number_text(value, 0)) + narrow.map(lambda said: " ▾" * (said == "too narrow"))
-    _matrix(right, cover, marked, (0, 100), [VERMILLION, "white", GREEN])
+    _matrix(right, cover - 80, marked, 80, [VERMILLION, "white", GREEN])
     left.set_title("Mean absolute log error, times drift's", fontsize=LABEL, loc="left")
     right.set_title("% of outcomes inside the 80 % interval", fontsize=LABEL, loc="left")
     for ax in (left, right):
@@ -1034,13 +1046,20 @@ def backtest(scores: pd.DataFrame, subject: "Subject") -> Drawing:
     title = "No model loses to drift at every horizon"
     if losers:
         every = len(losers) == len(others)
-        title = f"{'All' if every else f'{len(losers)} of'} {len(others)} other models lose to drift at every horizon"
-        title += "" if every else f": {listed(losers)}"
+        title = (
+            f"{'All' if every else f'{len(losers)} of'} {len(others)} models beside naive and drift lose to drift at "
+        )
+        title += "every horizon" + ("" if every else f": {listed(losers)}")
     counts = data.groupby("horizon")["forecasts"].max()
+    told = [
+        f"{count} at {_years(int(str(horizon)))}"
+        for horizon, count in counts.items()
+        if horizon in (1, counts.index[-1])
+    ]
     return _finish(
         "backtest", figure, data, title,
-        f"Windows from {subject.levels.index[0]} on that grow year by year; {counts.iloc[0]} forecasts one year ahead, "
-        f"{counts.iloc[-1]} at {counts.index[-1]} years. ▾: too few hits to be chance (below 5 %).",
+        f"{_about(subject, {})} Windows grow year by year; forecasts: {listed(told)}. Green is better than drift and "
+        "more than 80 %. ▾: so few hits would be chance in less than one case of twenty.",
         "Two tables of tiles by model and horizon: errors against drift, and coverage of the 80 % interval.",
         subject.source,
     )  # fmt: skip
@@ -1071,12 +1090,12 @@ def forecast_bands(bands: pd.DataFrame, subject: "Subject", horizon: int = 5) ->
     ax.grid(True, axis="x", color=GRID)
     _tidy(ax, x_label=f"{_unit_words(unit)}, logarithmic axis; dashed: level of {subject.last_year}")
     wider = data[data["reach"] > data["own_reach"]]
-    title = f"{horizon} years ahead the interval from past errors is wider than the model's own"
-    title += f" for {'all' if len(wider) == len(data) else len(wider)} of {len(data)} models"
+    title = f"{_years(horizon)} ahead the interval from past errors is wider than the model's own"
+    title += f" for {'all' if len(wider) == len(data) else f'{len(wider)} of'} {len(data)} models"
     return _finish(
         "forecast_bands", figure, data, title,
-        f"Forecasts for {data['year'].iloc[0]}. Thick: the model's own 80 % interval; thin: as far as "
-        f"{data['errors'].max()} past forecasts of {horizon} years missed (split conformal); dot: median.",
+        f"{_about(subject, {})} Forecasts for {data['year'].iloc[0]}. Thick: the model's own 80 % interval; thin: as "
+        f"far as {data['errors'].max()} past forecasts of {_years(horizon)} missed (split conformal); dot: median.",
         "Horizontal 80 % intervals for each model, its own thick and the empirical one thin.", subject.source,
     )  # fmt: skip
 
@@ -1092,13 +1111,14 @@ def _choice(factor: str, choice: Any) -> str:
 @_themed
 def specification_curve(cells: pd.DataFrame, conclusions: pd.DataFrame, subject: "Subject") -> Drawing:
     """Growth with its 95 % interval in every declared specification, sorted, above the choices made in each."""
-    fitted = cells.dropna(subset="growth_pct").sort_values("growth_pct", kind="stable")
+    counted = cells[cells["remark"] == ""].dropna(subset="growth_pct")
+    fitted = counted.sort_values("growth_pct", kind="stable")
     _need(len(fitted), "no specification could be fitted")
     data = fitted.assign(place=range(1, len(fitted) + 1))
     choices = {
         "model": [model for model in MODELS if model in set(data["model"])],
-        "basis": list(dict.fromkeys(data["basis"])),
-        "break_handling": list(dict.fromkeys(data["break_handling"])),
+        "basis": [basis for basis in dict.fromkeys(cells["basis"]) if basis in set(data["basis"])],
+        "break_handling": [way for way in dict.fromkeys(cells["break_handling"]) if way in set(data["break_handling"])],
         "start_year": sorted(set(data["start_year"])),
         "edition": sorted(set(data["edition"])),
     }
@@ -1112,21 +1132,27 @@ def specification_curve(cells: pd.DataFrame, conclusions: pd.DataFrame, subject:
     ends = data[["growth_lo95_pct", "growth_hi95_pct"]].stack()
     ax.set_ylim(max(ends.quantile(0.02), -40) - 2, min(ends.quantile(0.98), 80) + 2)
     _tidy(ax, "Growth, % a year, with nominal 95 % interval")
+    marks = []
     for place, (factor, choice) in enumerate(lines):
         chosen = data["leave_out"] != "none" if factor == "leave_out" else data[factor] == choice
-        below.scatter(data.loc[chosen, "place"], [place] * int(chosen.sum()), s=3, marker="|", color=colours[chosen])
+        marks.append(pd.DataFrame({"x": data.loc[chosen, "place"], "y": place, "colour": colours[chosen]}))
+    drawn = pd.concat(marks)
+    below.scatter(drawn["x"], drawn["y"], s=3, marker="|", color=drawn["colour"])
     names = [_choice(factor, choice) for factor, choice in lines]
     below.set_yticks(range(len(lines)), names, fontsize=6.5)
     below.set_ylim(len(lines) - 0.5, -0.5)
     below.set_xlim(0, len(data) + 1)
     _tidy(below, x_label="specifications, the lowest growth first")
     held = [f"{row.say} in {row.holds_in} of {row.cells}" for row in conclusions.itertuples() if row.cells]
+    low, high = ax.get_ylim()
+    cut = " Intervals are cut at the edge of the panel." if ends.min() < low or ends.max() > high else ""
     middle = data["growth_pct"].median()
     return _finish(
         "specification_curve", figure, data.drop(columns="place"),
         f"Over {len(data)} specifications growth is {_range(data['growth_pct'])} % a year, "
         f"{number_text(middle, 1)} in the middle",
-        f"{capital('; '.join(held))}. Specifications share their figures and are no independent evidence.",
+        f"{capital(subject.words)}. {capital('; '.join(held))}. Specifications share their figures and are no "
+        f"independent evidence.{cut}",
         "Growth of every specification in rising order with its interval, and below it which choices made it.",
         subject.source,
     )  # fmt: skip
@@ -1162,6 +1188,8 @@ def projections(projected: pd.DataFrame, fits: Mapping[str, "Fit"], subject: "Su
     _log_axis(right, "x")
     low, high = last["p2_5"].quantile(0.2), last["p97_5"].quantile(0.8)
     right.set_xlim(low / 2, high * 2)
+    outside = (last["p2_5"] < low / 2) | (last["p97_5"] > high * 2)
+    beyond = " Some reach beyond the panel." if outside.any() else ""
     right.set(yticks=[], ylim=(len(last) - 0.5, -0.8))
     right.grid(True, axis="x", color=GRID)
     _tidy(right, f"{end}: median, 80 and 95 % interval")
@@ -1169,9 +1197,8 @@ def projections(projected: pd.DataFrame, fits: Mapping[str, "Fit"], subject: "Su
     past = pd.DataFrame({"year": levels.index, "level": levels.to_numpy(), "unit": unit.name})
     return _finish(
         "projections", figure, pd.concat([past, data]),
-        f"Medians for {end}, {_unit_words(unit)}: {medians}; now {number_text(levels.iloc[-1], 1)}",
-        "Intervals are the models' own and hold only if the model does; some reach beyond the panel. "
-        + _about(subject, {}),
+        f"Medians for {end}, {_unit_words(unit)}: {medians}; {number_text(levels.iloc[-1], 1)} in {subject.last_year}",
+        f"Intervals are the models' own and hold only if the model does.{beyond} {_about(subject, {})}",
         "Left, past levels and the median of each model; right, each model's intervals in the last year.",
         subject.source,
     )  # fmt: skip
@@ -1188,7 +1215,7 @@ def target_chances(found: pd.DataFrame, words: Mapping[str, str]) -> Drawing:
     for ax, (target, year) in zip(panels, years.items(), strict=True):
         part = found[found["target"] == target].pivot(index="model", columns="assumption", values="chance_pct")
         part = part.loc[order, keys]
-        _matrix(ax, part, part.map(lambda value: number_text(value, 0)), (0, 100), ["white", SKY, BLUE])
+        _matrix(ax, part, part.map(lambda value: number_text(value, 0)), 100, ["white", SKY])
         ax.set_xticklabels([textwrap.fill(key.replace("_", " "), 9) for key in keys], fontsize=SMALL)
         ax.set_title(f"Target of {year}: chance, %", fontsize=LABEL, loc="left")
         sns.despine(ax=ax, left=True, bottom=True)

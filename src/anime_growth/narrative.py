@@ -295,6 +295,7 @@ def _tested(slug: str, models: list[str], q: Quantities) -> dict[str, Any]:
         "far": f"h{far}",
         "far_years": far,
         "losers": [model_name(model) for model in losers],
+        "others_tested": len(ratios),
         "all_lose": bool(losers) and len(losers) == len(ratios),
         "later_winners": [model_name(model) for model in winners],
         "later_start": later_start,

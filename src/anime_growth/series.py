@@ -25,10 +25,12 @@ BASES = {
 BASIS_WORDS = {basis: words for basis, (_, _, words) in BASES.items()}
 _SOURCES = {
     "market": "AJA Anime Industry Report, {} edition",
-    "studio": "AJA Anime Industry Report, {} edition",
-    "category": "AJA Anime Industry Report, {} edition",
+    "studio": "AJA Anime Industry Report, edition {}",
+    "category": "AJA Anime Industry Report, edition {}",
     "content": "Human Media, {}",
 }
+# Where rates and prices come from.
+_BESIDE = {"yen": "", "usd": "; FRED AEXJPUS", "real": "; World Bank consumer prices"}
 # With fewer years nothing is fitted; see trends.
 MIN_YEARS = 8
 # Overseas revenue behaves differently since; backtests look at these first years, too.
@@ -131,7 +133,7 @@ def choose(known: Quantities, name: str, basis: str, start_year: int) -> Subject
     chosen = {year: keys[year] for year in kept}
     words = f"{series_words(name)}{said}"
     edition = ", ".join(editions)
-    source = _SOURCES.get(name.split(".")[0], "added series").format(edition)
+    source = _SOURCES.get(name.split(".")[0], "added series").format(edition) + _BESIDE[basis]
     return Subject(name, basis, unit, words, levels, chosen, edition, source, " ".join(remarks))
 
 

@@ -80,6 +80,11 @@ class Cell:
     break_handling: str
     leave_out: int | str
 
+    @property
+    def words(self) -> str:
+        """The cell in a few words, its model and basis aside."""
+        return f"start {self.start_year}, edition {self.edition}, {self.break_handling}, leave out {self.leave_out}"
+
 
 def read(path: Path = DECLARED) -> Declared:
     """The declared grid. Raises InputError for what is not known in it."""
@@ -157,25 +162,31 @@ def fitted(
 ) -> pd.DataFrame:
     """One row a cell: its factors, years, growth with its interval [% a year], and why one is missing.
 
+    A cell that comes to the same figures as an earlier one (no break inside, an edition that cuts
+    nothing) is named and not counted again.
+
     `breaks` is the register, of which the marked years of series `name` count.
     """
     own = breaks[(breaks["series"] == name) & breaks["marks_growth"].astype(bool)]
     marked = {int(year) for year in own["year"].dropna()}
     last = max((int(levels.index[-1]) for levels in whole.values() if len(levels)), default=0)
-    rows = []
+    rows: list[dict[str, object]] = []
+    seen: dict[tuple[str, str, bytes], Cell] = {}
     for cell in cells(declared, last):
         row: dict[str, object] = {factor: getattr(cell, factor) for factor in FACTORS}
         try:
             if cell.basis not in whole:
                 raise trends.CannotFit(f"the series is not known in {cell.basis}")
-            result = trends.fit(cell.model, sample(cell, whole, marked, vintages))
+            levels = sample(cell, whole, marked, vintages)
+            first = seen.setdefault((cell.model, cell.basis, levels.to_json().encode()), cell)
+            result = trends.fit(cell.model, levels)
             row |= {
                 "first_year": result.years[0],
                 "last_year": result.years[-1],
                 "growth_pct": result.growth_pct,
                 "growth_lo95_pct": result.growth_lo95,
                 "growth_hi95_pct": result.growth_hi95,
-                "remark": "",
+                "remark": "" if first is cell else f"not counted: the same figures as {first.words}",
             }
         except trends.CannotFit as reason:
             row["remark"] = f"not fitted: {reason}"
@@ -199,7 +210,8 @@ def conclusions(declared: Declared, table: pd.DataFrame, known: Quantities) -> p
         wanted = expressions.keys(conclusion.holds, where)
         lacking = [key for key in wanted if key not in values and key not in names]
         used = [column for key, column in names.items() if key in wanted]
-        asked = table[table["basis"].isin(conclusion.basis)].dropna(subset=["growth_pct", *used])
+        asked = table[(table["remark"] == "") & table["basis"].isin(conclusion.basis)]
+        asked = asked.dropna(subset=["growth_pct", *used])
         if lacking:
             asked = asked.iloc[:0]
         held = [

@@ -112,10 +112,16 @@ def _spread_about(
 
     def log_quantiles(horizons: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         location, spread = remembered(tuple(int(h) for h in horizons))
-        scores = stats.t.ppf(probabilities, degrees) if math.isfinite(degrees) else stats.norm.ppf(probabilities)
+        scores = _scores(np.asarray(probabilities, dtype=float).tobytes(), degrees)
         return np.asarray(location)[:, None] + np.asarray(spread)[:, None] * scores[None, :]
 
     return log_quantiles
+
+
+@lru_cache(maxsize=64)  # simulations ask many models for the same draws
+def _scores(probabilities: bytes, degrees: float) -> np.ndarray:
+    chances = np.frombuffer(probabilities)
+    return stats.t.ppf(chances, degrees) if math.isfinite(degrees) else stats.norm.ppf(chances)
 
 
 def naive(levels: pd.Series) -> Fit:
