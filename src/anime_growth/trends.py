@@ -20,7 +20,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,11 @@ from anime_growth.series import MIN_YEARS, Subject
 SEGMENT_STEPS = 3
 # Smoothing of level and trend, and damping, from which the damped trend is searched for as well.
 SMOOTHING_STARTS = ((0.1, 0.005, 0.82), (0.4, 0.2, 0.9), (0.7, 0.35, 0.97))
+# Step of the numerical slopes in that search: with scipy's own, results differ in the sixth digit from
+# one processor to the next.
+SLOPE_STEP = 1e-6
+# A search that goes on from its own end and gains no more than this in log likelihood was at a maximum.
+STILL_CLIMBING = 1e-6
 # How many of the years that a model fits worst are left out in turn, beside the first and the last.
 INFLUENCE_TRIES = 3
 # An estimate this near to a bound counts as held by it.
@@ -304,14 +309,17 @@ def damped_trend(levels: pd.Series) -> Fit:
     log = np.log(levels)
     model = ETSModel(log.reset_index(drop=True), error="add", trend="add", damped_trend=True)
     begin = np.asarray(model.start_params, dtype=float)
-    found = [model.fit(disp=False, return_params=True)]
+    search = partial(model.fit, disp=False, epsilon=SLOPE_STEP)
+    found = [search(return_params=True)]
     for level, trend, damp in SMOOTHING_STARTS:
         begin[:3] = level, trend, damp
-        found.append(model.fit(disp=False, start_params=begin.copy(), return_params=True))
+        found.append(search(start_params=begin.copy(), return_params=True))
+    best = max(found, key=model.loglike)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # acted upon in the next line
-        result = model.fit(disp=False, start_params=max(found, key=model.loglike))
-    _refuse_unconverged(result)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # acted upon in the next lines
+        result = search(start_params=best)
+    if result.llf - model.loglike(best) > STILL_CLIMBING:  # else it began at its end, which is a maximum
+        _refuse_unconverged(result)
     parameters = np.asarray(result.params)
     names = list(result.model.param_names)
     damping = names.index("damping_trend")
@@ -321,7 +329,7 @@ def damped_trend(levels: pd.Series) -> Fit:
         return float(values[damping] * np.asarray(states)[-1, 1])
 
     slope = next_growth(parameters)
-    gradient = np.atleast_1d(approx_fprime(parameters, next_growth))
+    gradient = np.atleast_1d(approx_fprime(parameters, next_growth, centered=True))
     variance = float(gradient @ np.asarray(result.cov_params()) @ gradient)
     reach = stats.norm.ppf(0.975) * math.sqrt(variance) if variance > 0 else math.nan
 
@@ -380,9 +388,11 @@ def local_linear(levels: pd.Series) -> Fit:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # acted upon in the next lines
         result = model.fit(disp=False, cov_type="none")
-        if not result.mle_retvals["converged"]:  # Powell's search needs no slopes
-            result = model.fit(disp=False, cov_type="none", method="powell", start_params=result.params, maxiter=2000)
-    _refuse_unconverged(result)
+        if not result.mle_retvals["converged"]:  # Powell's search needs no slopes, but is less exact
+            again = model.fit(disp=False, cov_type="none", method="powell", start_params=result.params, maxiter=2000)
+            if again.llf - result.llf > STILL_CLIMBING:
+                _refuse_unconverged(again)
+                result = again
     slope = float(result.smoothed_state[1, -1])
     reach = stats.norm.ppf(0.975) * math.sqrt(max(result.smoothed_state_cov[1, 1, -1], 0.0))
 

@@ -18,8 +18,9 @@ from anime_growth import paths, pipeline
 from anime_growth.quantities import Quantities
 from tests.end_to_end.conftest import BIN, blocks, shell
 
-# statsmodels' last digits differ between processors; nothing that is printed does.
-RELATIVE = 1e-6
+# statsmodels' last digits differ between processors, most where a likelihood is flat (the damped trend of
+# some short windows moves by 1e-6 for a change of 1e-14 in the data); nothing that is printed does.
+RELATIVE = 1e-5
 # Tests that look at the same run go to the same worker, so that the chain is executed once.
 one_chain = pytest.mark.xdist_group("papermill")
 
@@ -37,7 +38,7 @@ def papermill_run(tmp_path_factory):
 @one_chain
 def test_plain_papermill_gives_the_published_quantities(papermill_run):
     ours, published = (Quantities.read(f / "quantities.json") for f in (papermill_run, paths.published()))
-    assert list(ours) == list(published)
+    assert [key for key, other in zip(ours, published, strict=True) if key != other] == []
     for key, item in ours.items():
         assert math.isclose(item.value, published[key].value, rel_tol=RELATIVE), key
         assert item.inputs == published[key].inputs, key
@@ -112,7 +113,7 @@ def test_an_added_series_runs_by_the_recipe(copy_of_study):
             enumerate(range(2010, 2025))]  # fmt: skip
     header = "series,year,edition,value,unit,is_derived,derivation,confidence,source_id,note"
     (copy_of_study / "data/raw/tourism/2026/annual_series.csv").write_text("\n".join([header, *rows]) + "\n")
-    done = shell(recipe.replace(".venv/bin", str(BIN)), cwd=copy_of_study, ANIME_GROWTH_HOME=str(copy_of_study))
+    done = shell(recipe, cwd=copy_of_study, ANIME_GROWTH_HOME=str(copy_of_study))
     assert done.returncode == 0, done.stderr
     q = Quantities.read(copy_of_study / "data/processed/runs/latest/quantities.json")
     assert q["trend.tourism_receipts_usd.drift.growth"].value == pytest.approx(5, abs=0.05)

@@ -111,7 +111,7 @@ def test_studios_receipts_are_no_mixture_of_editions(described):
     chosen = series.choose(described, "studio.overseas", "yen", 2002)
     assert chosen.edition == "2023 (via Cabinet Secretariat)"
     assert list(chosen.levels.index) == list(range(2002, 2023))
-    assert chosen.source == "AJA Anime Industry Report, 2023 (via Cabinet Secretariat) edition"
+    assert chosen.source == "AJA Anime Industry Report, edition 2023 (via Cabinet Secretariat)"
 
 
 # --- bases ---------------------------------------------------------------------------------------

@@ -769,7 +769,10 @@ def test_a_search_that_stops_early_is_tried_once_more_and_then_refused(fresh, mo
     searches, original = [], trends.UnobservedComponents.fit
 
     def search(self, *args, **options):
-        result = original(self, *args, **options)
+        far_from_its_end = {"maxiter": 1} if methods_that_fail == "both" and "method" not in options else {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = original(self, *args, **{**options, **far_from_its_end})
         searches.append(options)
         if len(searches) == 1 or methods_that_fail == "both":
             result.mle_retvals["converged"] = False
@@ -791,9 +794,10 @@ def test_a_damped_trend_whose_search_does_not_end_is_refused(fresh, monkeypatch,
     original = trends.ETSModel.fit
 
     def search(self, *args, **options):
+        if options.get("return_params"):
+            return np.asarray(self.start_params)  # nowhere near the maximum
         result = original(self, *args, **options)
-        if not options.get("return_params"):
-            result.mle_retvals["converged"] = False
+        result.mle_retvals["converged"] = False
         return result
 
     monkeypatch.setattr(trends.ETSModel, "fit", search)
