@@ -11,7 +11,8 @@ Judgements made here, and why
   interval is called too narrow where so few hits, or fewer, have a chance below 5 % if it were honest.
 - The empirical interval is split conformal: the k-th smallest absolute log error of past forecasts as
   far ahead, k = ceil((n + 1) 0.8), on either side of the median. It assumes that errors to come are
-  like those seen, needs at least four of them, and cannot be given for 95 % with fewer than 19.
+  like those seen, needs at least four of them, and cannot be given for 95 % with fewer than 19. It is as
+  wide above as below although past errors may all lie on one side (`above` says how many).
 """
 
 import math
@@ -33,6 +34,7 @@ UNLIKELY = 0.05
 # With fewer forecasts coverage is not judged.
 FEWEST_JUDGED = 5
 COLUMNS = ["model", "origin", "horizon", "year", "level", "median", "lo80", "hi80", "lo95", "hi95", "naive_change"]
+COLUMNS.append("has_finding")
 TOO_NARROW, NOT_SHOWN, TOO_FEW = "too narrow", "not shown to be too narrow", "too few to judge"
 
 
@@ -54,6 +56,7 @@ def forecasts(levels: pd.Series) -> pd.DataFrame:
             for column, content in (
                 ("model", model), ("origin", fit.years[-1]), ("horizon", horizons), ("year", ahead.index.to_numpy()),
                 ("level", ahead.to_numpy()), ("naive_change", float(window.diff().abs().mean())),
+                ("has_finding", bool(fit.findings)),
                 *zip(("lo95", "lo80", "median", "hi80", "hi95"), values.T, strict=True),
             ):  # fmt: skip
                 found[column].append(np.broadcast_to(content, horizons.shape))
@@ -98,14 +101,16 @@ def scores(made: pd.DataFrame) -> pd.DataFrame:
     Sets (`windows`): `all`; `sample_from_<year>`, whose windows start then; `origins_from_<year>`, whose
     windows start with the series but end then or later. Columns: forecasts, mase, rmsle, male (mean
     absolute log error), cover80, cover95 [%], interval_score, interval_score95, narrow80, narrow95
-    (words), and male_to_naive, male_to_drift: the ratio of errors over the windows that both forecast.
+    (words), above [% of outcomes above the median], with_findings (forecasts whose fit had a remark), and
+    male_to_naive, male_to_drift: the ratio of errors over the windows that both forecast.
     """
     parts = []
     for windows, part in _sets(scored(made[made["horizon"].isin(list(HORIZONS))])):
         parts.append(_score(part).assign(windows=windows))
     columns = [
         *("windows", "model", "horizon", "forecasts", "mase", "rmsle", "male", "male_to_naive", "male_to_drift"),
-        *("cover80", "cover95", "narrow80", "narrow95", "interval_score", "interval_score95"),
+        *("cover80", "cover95", "narrow80", "narrow95", "interval_score", "interval_score95", "above"),
+        "with_findings",
     ]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
@@ -125,14 +130,16 @@ def _sets(judged: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
 
 def _score(part: pd.DataFrame) -> pd.DataFrame:
     """Scores of every model and horizon of one set, horizons first, models in their order."""
-    part = part.assign(size=part["log_error"].abs(), square=part["log_error"] ** 2)
+    part = part.assign(size=part["log_error"].abs(), square=part["log_error"] ** 2, is_above=part["log_error"] > 0)
     keys = ["horizon", "model"]
     found = part.groupby(keys).agg(
         forecasts=("size", "size"), mase=("scaled_error", "mean"), rmsle=("square", "mean"), male=("size", "mean"),
+        above=("is_above", "mean"), with_findings=("has_finding", "sum"),
         interval_score=("score80", "mean"), interval_score95=("score95", "mean"),
         **{f"hits{name}": (f"hit{name}", "sum") for name in COVERAGES},
     )  # fmt: skip
     found["rmsle"] = np.sqrt(found["rmsle"])
+    found["above"] *= 100
     for other in ("naive", "drift"):
         yardstick = part.loc[part["model"] == other, ["origin", "horizon", "size"]]
         both = part.merge(yardstick, on=["origin", "horizon"], suffixes=("", "_other"))
@@ -212,6 +219,7 @@ MEASURES = {
     "cover95": (units.PERCENT, "outcomes inside the 95 % interval"),
     "interval_score": (units.RATIO, "interval score of the 80 % interval, log"),
     "interval_score95": (units.RATIO, "interval score of the 95 % interval, log"),
+    "above": (units.PERCENT, "outcomes above the median"),
 }
 # Of the further sets only these are named numbers; the table has all.
 VARIANT_MEASURES = ("forecasts", "male", "male_to_drift", "cover80")

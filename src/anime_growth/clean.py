@@ -211,7 +211,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "year": _year(1900),
             "series": _pattern(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$", "a name such as tourism.receipts"),
             "edition_label": _TEXT,
-            "level": _level(),
+            "level": _NUMBER,
             "unit": _one_of({units.JPY_100M.name, units.USD_BN.name, units.COUNT.name}),
             "is_derived": _FLAG,
             "derivation": _TEXT,
@@ -223,7 +223,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "year": _year(1900),
             "series": _TEXT,
             "edition_label": _TEXT,
-            "level": _level(),
+            "level": _NUMBER,
             "unit": _one_of(set(units.UNITS)),
             "is_derived": _FLAG,
             "derivation": _TEXT,
@@ -774,14 +774,18 @@ def choose_edition(market_editions: pd.DataFrame, wanted: int | str) -> int:
     return int(wanted)
 
 
-def vintages(market_editions: pd.DataFrame) -> dict[int, int]:
+def vintages(market_editions: pd.DataFrame, name: str = "market.overseas") -> dict[int, int]:
     """Editions that print overseas revenue -> the newest year that they or earlier ones print, oldest first.
+
+    Empty for a series `name` that is not of the market: nobody forecast it at those reports.
 
     >>> rows = [(2018, 2017), (2019, 2018), (2020, 2016)]
     >>> frame = pd.DataFrame(rows, columns=["edition", "year"]).assign(series="overseas", is_main_edition=True)
     >>> vintages(frame)
     {2018: 2017, 2019: 2018, 2020: 2018}
     """
+    if not name.startswith("market."):
+        return {}
     rows = market_editions[market_editions["is_main_edition"] & (market_editions["series"] == "overseas")]
     newest = rows.groupby("edition")["year"].max().sort_index().cummax()
     return {int(str(edition)): int(year) for edition, year in newest.items()}

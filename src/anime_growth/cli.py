@@ -62,8 +62,8 @@ def run(
 ) -> None:
     """Execute the six notebooks in order and print where the report is.
 
-    Parameters: edition (year of the AJA report, or latest), start_year (first year the trend models
-    see), horizon_year (last year projected).
+    Parameters: edition (year of the AJA report, or latest), series (market.overseas and others), basis
+    (yen, usd or real), start_year (first year the trend models see), horizon_year (last year projected).
 
     Example: anime-growth run -p start_year=2012 -p horizon_year=2035
     """

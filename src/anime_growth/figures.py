@@ -81,7 +81,7 @@ COLUMNS = {
     "residuals": ["model", "year", "residual_log_points", "durbin_watson", "ljung_box_p"],
     "backtest": [
         *("model", "horizon", "forecasts", "mase", "rmsle", "male", "male_to_naive", "male_to_drift"),
-        *("cover80", "cover95", "narrow80", "narrow95", "interval_score", "interval_score95"),
+        *("cover80", "cover95", "narrow80", "narrow95", "interval_score", "interval_score95", "above"),
     ],
     "forecast_bands": [
         *("model", "horizon", "year", "unit", "errors", "median", "lo80", "hi80", "conformal_lo80"),
@@ -967,10 +967,11 @@ def growth_intervals(
     ax.grid(False, axis="y")
     ax.grid(True, axis="x", color=GRID)
     _tidy(ax, x_label="% a year")
-    sure, title = data[data["basis"] == subject.basis].dropna(), "No model has an interval of its growth"
+    own = data[(data["basis"] == subject.basis) & (data["model"] != "naive")]
+    sure, title = own.dropna(), "No model has an interval of its growth"
     if len(sure):
         reach = _range([*sure["growth_lo95_pct"], *sure["growth_hi95_pct"]])
-        title = f"The models put growth at {_range(sure['growth_pct'])} % a year; their intervals reach from {reach}"
+        title = f"The models put growth at {_range(own['growth_pct'])} % a year; their intervals reach from {reach}"
     shapes = [f"{shape} {BASIS_WORDS[basis]}" for basis, shape in zip(marks, ("triangle", "square"), strict=False)]
     beside = f"; hollow: {listed(shapes)}" if shapes else ""
     return _finish(
@@ -1024,7 +1025,7 @@ def backtest(scores: pd.DataFrame, subject: "Subject") -> Drawing:
     `scores` is backtest.scores.
     """
     data = scores[scores["windows"] == "all"]
-    _need(len(data), "the series is too short for forecasts of its own past")
+    _need(len(data), "no model could be fitted to enough of the past to forecast the rest")
     figure, (left, right) = _canvas(0.42 * data["model"].nunique() + 0.5, 1, 2, sharey=True)
     order = list(dict.fromkeys(data["model"]))
 
@@ -1198,7 +1199,7 @@ def projections(projected: pd.DataFrame, fits: Mapping[str, "Fit"], subject: "Su
     return _finish(
         "projections", figure, pd.concat([past, data]),
         f"Medians for {end}, {_unit_words(unit)}: {medians}; {number_text(levels.iloc[-1], 1)} in {subject.last_year}",
-        f"Intervals are the models' own and hold only if the model does.{beyond} {_about(subject, {})}",
+        f"Intervals are the models' own; most held less often than promised.{beyond} {_about(subject, {})}",
         "Left, past levels and the median of each model; right, each model's intervals in the last year.",
         subject.source,
     )  # fmt: skip

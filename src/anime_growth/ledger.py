@@ -18,6 +18,7 @@ import pandas as pd
 from anime_growth import paths, units
 from anime_growth.errors import InputError
 from anime_growth.projections import PROBABILITIES
+from anime_growth.quantities import MODEL_WORDS, Quantities
 from anime_growth.series import MIN_YEARS, Subject
 
 NAMES = tuple(PROBABILITIES)
@@ -137,6 +138,21 @@ def all_scores(published: pd.DataFrame, replayed: pd.DataFrame) -> pd.DataFrame:
     """Scores of published and of replayed forecasts in one table, told apart by `ledger`."""
     kinds = {"published": published, "replayed": replayed}
     return pd.concat([score(known).assign(ledger=kind) for kind, known in kinds.items()], ignore_index=True)
+
+
+def ledger_quantities(scores: pd.DataFrame, subject: Subject, known: Quantities) -> Quantities:
+    """Mean pinball losses as named numbers, `ledger.<slug>.<model>.pinball.<published or replayed>`."""
+    q = Quantities(known.edition, known.values())
+    for row in scores.itertuples():
+        label = (
+            f"mean pinball loss of {row.forecasts} {row.ledger} forecasts, {MODEL_WORDS[row.model]}, {subject.words}"
+        )
+        key, method = (
+            f"ledger.{subject.slug}.{row.model}.pinball.{row.ledger}",
+            f"anime_growth.ledger.score: {row.model}",
+        )
+        q.record(key, row.pinball_log_points, units.POINTS, label, method, [subject.sample(q, "trend")])
+    return Quantities(known.edition, [item for key, item in q.items() if key not in known])
 
 
 def replay(subject: Subject, vintages: Mapping[int, int]) -> pd.DataFrame:

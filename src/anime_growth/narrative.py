@@ -32,6 +32,12 @@ from anime_growth.words import capital, cardinal, listed, ordinal
 TEMPLATES = Path(__file__).parent / "templates"
 # Residuals that would be this unlikely without autocorrelation are called correlated.
 SIGNIFICANT = 0.05
+# How many rankings with a caveat are told; the verdict table has all.
+MAIN_RANKINGS = 3
+# Durbin-Watson of errors that neither follow one another nor alternate.
+ALTERNATING = 2
+# With fewer forecasts at a horizon the narrative says nothing of it; backtest.FEWEST_JUDGED is the same.
+FEWEST_FORECASTS = 5
 # "Within one per cent of its middle value", as the template says.
 STEADY = 0.01
 # The part of years that must be near it before the text calls the ratio steady.
@@ -184,6 +190,7 @@ def context(
     span = f"{run[0]}-{run[-1]}"
     trough = f"market.overseas.trough.{span}"
     changes = [key for key in q if key.startswith("market.overseas.lead_change.")]
+    rankings = verdicts[(verdicts["verdict"] == CAVEAT) & (verdicts["kind"] == "ranking")]
     horizon = int(projections["year"].max()) if len(projections) else 0
     return {
         "edition": int(market["edition"].iloc[0]),
@@ -204,7 +211,7 @@ def context(
         "lead_story": _lead_story(changes, q),
         "verdicts": verdicts,
         "counts": {name: int((verdicts["verdict"] == name).sum()) for name in VERDICTS},
-        "ranked_with_caveat": verdicts.query("verdict == @CAVEAT and kind == 'ranking'").to_dict("records"),
+        "ranked_with_caveat": rankings[:MAIN_RANKINGS].to_dict("records"),
         "contradicted": verdicts[verdicts["verdict"] == CONTRADICTED].to_dict("records"),
         "comparisons": int(checks["comparisons"].sum()),
         "exceptions": int(checks["declared_exceptions"].sum()),
@@ -213,9 +220,8 @@ def context(
         "marked": _marked(breaks),
         "classifications": list(breaks.query("kind == 'classification' and series == 'market.overseas'")["finding"]),
         **_sample(slug, trends, q),
-        **_tested(slug, fitted, q),
-        **_chances(fitted, q),
-        "medians": _ends([f"projection.{slug}.{model}.p50.{horizon}" for model in fitted], q),
+        **_tested(slug, fitted, horizon, q),
+        **_chances(q),
         "usd_range": _ends([f"trend.{slug}_usd.{model}.growth" for model in fitted if model != "naive"], q),
         "sp": f"specification.{slug_of(str(trends['series'].iloc[0]), 'yen')}",
         **_dollar_caveats(verdicts, q),
@@ -259,8 +265,14 @@ def _slug(trends: pd.DataFrame) -> str:
 
 def _correlated(slug: str, models: list[str], q: Quantities) -> list[str]:
     """Models whose residuals are autocorrelated by the Ljung-Box test."""
-    tests = {model: f"trend.{slug}.{model}.ljung_box_p" for model in models}
-    return [model_name(model) for model, key in tests.items() if key in q and q[key].value < SIGNIFICANT]
+    found = []
+    for model in models:
+        base = f"trend.{slug}.{model}"
+        checks = [f"{base}.ljung_box_p", f"{base}.durbin_watson", f"{base}.growth_lo95"]
+        # Errors that alternate (Durbin-Watson above two) make an interval too wide, not too narrow.
+        if all(key in q for key in checks) and q[checks[0]].value < SIGNIFICANT and q[checks[1]].value < ALTERNATING:
+            found.append(model_name(model))
+    return found
 
 
 def _ends(keys: list[str], q: Quantities) -> list[str]:
@@ -269,53 +281,75 @@ def _ends(keys: list[str], q: Quantities) -> list[str]:
     return [known[0], known[-1]] if known else []
 
 
-def _tested(slug: str, models: list[str], q: Quantities) -> dict[str, Any]:
+def _tested(slug: str, models: list[str], horizon: int, q: Quantities) -> dict[str, Any]:
     """Who loses to drift in the backtest at every horizon, whose intervals were too narrow, who did better of late."""
     base = f"backtest.{slug}"
-    horizons = sorted(int(key.rsplit(".h", 1)[1]) for key in q if key.startswith(f"{base}.drift.male.h"))
-    if not horizons or f"{base}.naive.male.h{horizons[-1]}" not in q:
-        return {"tested": False, "losers": [], "all_lose": False}
-    far = horizons[-1]
-    ratios = {
-        model: [q[key].value for h in horizons if (key := f"{base}.{model}.male_to_drift.h{h}") in q]
-        for model in models
-        if model not in ("naive", "drift")
+    counts = {
+        int(key.rsplit(".h", 1)[1]): item.value for key, item in q.items() if _is(key, f"{base}.drift.forecasts.h")
     }
-    losers = [model for model, found in ratios.items() if found and min(found) > 1]
+    horizons = sorted(h for h, count in counts.items() if count >= FEWEST_FORECASTS)
+    if not horizons or f"{base}.naive.male.h{horizons[-1]}" not in q:
+        return {"tested": False, "too_few_forecasts": True, "losers": [], "all_lose": False}
+    far = horizons[-1]
+
+    def ratios(model: str) -> list[float]:
+        return [q[key].value for h in horizons if (key := f"{base}.{model}.male_to_drift.h{h}") in q]
+
+    others = [model for model in models if model not in ("naive", "drift") and ratios(model)]
+    losers = [model for model in others if min(ratios(model)) > 1]
     later_start = LATER_STARTS[0]
-    later = f"male_to_drift.origins_from_{later_start}.h1"
-    winners = [model for model in ratios if f"{base}.{model}.{later}" in q and q[f"{base}.{model}.{later}"].value < 1]
-    narrow = [model for model in models if f"{base}.{model}.narrow80.h{far}" in q]
-    bands = [key for key in q if key.startswith(f"projection.{slug}.drift.conformal_lo80.")]
-    years = sorted(int(key.rsplit(".", 1)[1]) for key in bands)
+    later = f"origins_from_{later_start}.h1"
+    winners = [
+        model
+        for model in others
+        if q.value_or(f"{base}.{model}.forecasts.{later}", 0) >= FEWEST_FORECASTS
+        and q.value_or(f"{base}.{model}.male_to_drift.{later}", 1) < 1
+    ]
+    losses = {model: q[key].value for model in models if (key := f"ledger.{slug}.{model}.pinball.replayed") in q}
+    best = min(losses, key=lambda model: losses[model]) if losses else ""
     return {
         "tested": True,
         "bt": base,
         "near": "h1",
         "far": f"h{far}",
         "far_years": far,
+        "ahead": "one year ahead" if far == 1 else f"{cardinal(far)} years ahead",
+        "naive_wins": [h for h in (1, far) if q[f"{base}.naive.male_to_drift.h{h}"].value < 1],
         "losers": [model_name(model) for model in losers],
-        "others_tested": len(ratios),
-        "all_lose": bool(losers) and len(losers) == len(ratios),
+        "losers_with_naive": len(losers) + (min(ratios("naive")) > 1),
+        "others_tested": len(others),
+        "all_lose": bool(losers) and len(losers) == len(others),
         "later_winners": [model_name(model) for model in winners],
         "later_start": later_start,
-        "narrow_far": len(narrow),
+        "narrow_far": sum(f"{base}.{model}.narrow80.h{far}" in q for model in models),
+        "ld": f"ledger.{slug}",
+        "best_quantiles": best if best != "drift" else "",
         "conformal_low": "conformal_lo80",
         "conformal_high": "conformal_hi80",
-        "conformal_year": years[min(far, len(years)) - 1] if years else 0,
+        "conformal_year": horizon,
     }
 
 
-def _chances(models: list[str], q: Quantities) -> dict[str, Any]:
+def _is(key: str, stem: str) -> bool:
+    """Whether `key` is `stem` and a number."""
+    return key.startswith(stem) and key.removeprefix(stem).isdecimal()
+
+
+def _chances(q: Quantities) -> dict[str, Any]:
     """Keys of the least and the greatest chance of the target, of the largest Monte Carlo error, of the rate."""
-    keys = [f"target.{TARGET}.chance.{model}" for model in MODEL_WORDS]
+    same = [f"target.{TARGET}.chance.{model}" for model in MODEL_WORDS]
+    every = [key for key in q if key.startswith(f"target.{TARGET}.chance.")]
     errors = _ends([key for key in q if re.match(r"target\.\w+\.chance_error\.", key)], q)
     rates = [key for key in q if key.startswith("fx.usdjpy.average.")]
+    shares = sorted(key for key in q if key.startswith("content.anime.share."))
     return {
-        "chance_range": _ends(keys, q),
+        "chance_range": _ends(same, q),
+        "every_chance": _ends(every, q),
         "chance_error": errors[-1] if errors else "",
         "average_rate": rates[0] if rates else "none",
         "rate_average": "rate_average",
+        "shares": [shares[0], shares[-1]] if len(shares) > 1 else [],
+        "share_years": [key.rsplit(".", 1)[1] for key in shares],
         "interim": INTERIM,
         "interim_year": next((key.rsplit(".", 1)[1] for key in q if key.startswith(f"target.{INTERIM}.level.")), ""),
     }
@@ -357,6 +391,10 @@ def _sample(slug: str, trends: pd.DataFrame, q: Quantities) -> dict[str, Any]:
         "pj": f"projection.{slug}",
         "is_overseas": slug == "overseas",
         "subject_words": series_words(str(trends["series"].iloc[0])) + BASIS_WORDS[str(trends["basis"].iloc[0])],
+        "is_unsure": f"trend.{slug}.drift.growth" in q and q[f"trend.{slug}.drift.growth"].confidence == "low",
+        "at_bounds": [
+            row.model for row in trends.itertuples() if "at their bounds" in row.remark or "one side of" in row.remark
+        ],
         "sample_count": 0,
         "sample_first": 0,
         "last_fitted": 0,

@@ -204,6 +204,10 @@ class Quantities(Mapping[str, Quantity]):
             )
         )  # fmt: skip
 
+    def value_or(self, key: str, other: float) -> float:
+        """The value of a quantity, or `other` where this run does not know it."""
+        return self._items[key].value if key in self._items else other
+
     def values_by_key(self) -> dict[str, float]:
         """Plain values, for expressions."""
         return {key: item.value for key, item in self._items.items()}

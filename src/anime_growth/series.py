@@ -122,6 +122,12 @@ def choose(known: Quantities, name: str, basis: str, start_year: int) -> Subject
             f"Choose {run[-MIN_YEARS]} or earlier",
         )
     remarks = []
+    earlier = sum(year < start_year for year in run)
+    if earlier:
+        remarks.append(f"{earlier} earlier years are left out by start_year.")
+    later = [year for year in _later(known, name) if year > years[-1]]
+    if later:
+        remarks.append(f"It ends in {years[-1]}; later years stand in other editions and are not joined.")
     lacking = sorted(set(printed) - set(keys))
     if lacking:
         remarks.append(f"No rate or price is at hand for {', '.join(map(str, lacking))}.")
@@ -149,6 +155,12 @@ def in_every_basis(known: Quantities, name: str, start_year: int) -> dict[str, S
 def bases_of(known: Quantities, name: str) -> list[str]:
     """The bases in which a series is known; a count has one only, `yen`, which leaves it as it is."""
     return [basis for basis, (measure, _, _) in BASES.items() if _keys(known, name, measure)]
+
+
+def _later(known: Quantities, name: str) -> list[int]:
+    """Years that any edition prints of a series."""
+    pattern = re.compile(rf"{re.escape(name)}\.level\.(\d{{4}})")
+    return [int(match[1]) for key in known if (match := pattern.fullmatch(key))]
 
 
 def _keys(known: Quantities, name: str, measure: str) -> dict[int, str]:

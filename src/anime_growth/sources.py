@@ -255,10 +255,12 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def raw_files() -> list[RawFile]:
-    """Every raw file of every package, ordered by its path."""
+def raw_files(but: Path | None = None) -> list[RawFile]:
+    """Every raw file of every package, ordered by its path; the package `but` is passed over."""
     files = []
     for path in sorted(paths.raw().glob(f"**/{PACKAGE}")):
+        if but is not None and path.resolve() == but.resolve():
+            continue
         try:
             package = Package.model_validate_json(path.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, OSError) as problem:
@@ -353,7 +355,9 @@ def describe(folder: Path) -> dict[str, Any]:
     name, so that a new edition says nothing twice; hashes and sizes are measured.
     """
     # The package of another edition comes first; a folder's own serves where there is no other.
-    files = sorted(raw_files(), key=lambda file: file.folder.resolve() != folder.resolve())
+    own = folder / PACKAGE
+    being_written = own if own.exists() and own.stat().st_size == 0 else None  # by `package ... > datapackage.json`
+    files = sorted(raw_files(but=being_written), key=lambda file: file.folder.resolve() != folder.resolve())
     known = {file.resource.name: file.folder / PACKAGE for file in files}
     known.setdefault(OWN_SERIES, OWN_TEMPLATE)
     resources, model = [], None

@@ -60,6 +60,8 @@ class Conclusion(_Strict):
     say: str
     holds: str
     basis: list[Literal["yen", "usd", "real"]] = ["yen", "usd", "real"]
+    model: list[str] = list(trends.MODELS)
+    series: str | None = None
 
 
 class Declared(_Strict):
@@ -142,6 +144,8 @@ def sample(cell: Cell, whole: Mapping[str, pd.Series], marked: set[int], vintage
     levels = whole[cell.basis]
     levels = levels[levels.index >= cell.start_year]
     if cell.edition != "latest":
+        if not vintages:
+            raise trends.CannotFit("editions are those of the market's reports")
         if cell.edition not in vintages:
             raise trends.CannotFit(f"edition {cell.edition} is not at hand")
         levels = levels[levels.index <= vintages[int(cell.edition)]]
@@ -186,18 +190,31 @@ def fitted(
                 "growth_pct": result.growth_pct,
                 "growth_lo95_pct": result.growth_lo95,
                 "growth_hi95_pct": result.growth_hi95,
+                "finding": "; ".join(result.findings),
                 "remark": "" if first is cell else f"not counted: the same figures as {first.words}",
             }
         except trends.CannotFit as reason:
             row["remark"] = f"not fitted: {reason}"
         rows.append(row)
-    columns = [*FACTORS, "first_year", "last_year", "growth_pct", "growth_lo95_pct", "growth_hi95_pct", "remark"]
+    columns = [*FACTORS, "first_year", "last_year", "growth_pct", "growth_lo95_pct", "growth_hi95_pct", "finding"]
+    columns.append("remark")
     table = pd.DataFrame(rows).reindex(columns=columns).astype({"first_year": "Int64", "last_year": "Int64"})
     numbers = ["growth_pct", "growth_lo95_pct", "growth_hi95_pct"]
     return table.astype({"edition": str, "leave_out": str, **dict.fromkeys(numbers, float)})
 
 
-def conclusions(declared: Declared, table: pd.DataFrame, known: Quantities) -> pd.DataFrame:
+def by_model(declared: Declared, table: pd.DataFrame, known: Quantities, series: str) -> pd.DataFrame:
+    """In how many of its cells each conclusion holds, model by model: `k of n` [model x conclusion]."""
+    rows = {}
+    for model in [model for model in trends.MODELS if model in set(table["model"])]:
+        found = conclusions(declared, table[table["model"] == model], known, series)
+        rows[model] = {row.conclusion: f"{row.holds_in} of {row.cells}" for row in found.itertuples() if row.cells}
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+
+
+def conclusions(
+    declared: Declared, table: pd.DataFrame, known: Quantities, series: str = "market.overseas"
+) -> pd.DataFrame:
     """Of each conclusion, in how many cells it holds: name, say, holds_in, cells, and what it lacks.
 
     A cell without an interval is not asked about one. A conclusion about a quantity that this run does
@@ -211,8 +228,10 @@ def conclusions(declared: Declared, table: pd.DataFrame, known: Quantities) -> p
         lacking = [key for key in wanted if key not in values and key not in names]
         used = [column for key, column in names.items() if key in wanted]
         asked = table[(table["remark"] == "") & table["basis"].isin(conclusion.basis)]
+        asked = asked[asked["model"].isin(conclusion.model)]
         asked = asked.dropna(subset=["growth_pct", *used])
-        if lacking:
+        elsewhere = conclusion.series is not None and conclusion.series != series
+        if lacking or elsewhere:
             asked = asked.iloc[:0]
         held = [
             bool(expressions.evaluate(conclusion.holds, {**values, **dict(zip(names, numbers, strict=True))}, where))
@@ -225,7 +244,11 @@ def conclusions(declared: Declared, table: pd.DataFrame, known: Quantities) -> p
                 "holds_in": sum(held),
                 "cells": len(held),
                 "evidence": "; ".join(key for key in wanted if key not in names and key in values),
-                "remark": f"not judged: {lacking[0]} is not known in this run" if lacking else "",
+                "remark": f"not judged: it is about {conclusion.series}"
+                if elsewhere
+                else f"not judged: {lacking[0]} is not known in this run"
+                if lacking
+                else "",
             }
         )
     return pd.DataFrame(rows)

@@ -4,8 +4,11 @@ Judgements made here, and why
 -----------------------------
 - The target is about overseas sales of all content in yen; the models know anime only. So a chance
   always rests on an assumption about the other sectors (SHARINGS), and three are shown.
-- The other sectors have four totals in one scope, so their own growth has three yearly changes; it is
-  drawn from a random walk with drift fitted to those, independent of anime's.
+- The other sectors have four totals in one scope, so their own growth has three yearly changes, which
+  say almost nothing; it is drawn from a random walk with drift with Student's two degrees of freedom.
+- Sectors and the exchange rate are drawn independently of anime. Sectors share the yen, so the truth may
+  lie between "all at anime's rate" and "constant share"; rate and dollar sales were hardly correlated
+  over the whole sample, but have moved apart since 2012.
 - For the exchange rate, dollar sales grow by the model fitted to dollars, all content is taken to earn
   dollars, and the rate stays, goes back to its average, or walks at random without drift (RATES).
 - Chances are simulated with SEED and DRAWS, the same draws for every model; the Monte Carlo error is
@@ -161,8 +164,6 @@ def chances(yen: Mapping[str, "Fit"], usd: Mapping[str, "Fit"], known: Quantitie
     year, assumption, words, model, chance_pct, error_points (Monte Carlo standard error), draws. A
     target that lies not after the last year has no rows, nor has a last year without a content total.
     """
-    from anime_growth import trends  # only here, where something is fitted
-
     columns = ["target", "year", "assumption", "words", "model", "chance_pct", "error_points", "draws"]
     content = _content(known)
     rows: list[dict[str, object]] = []
@@ -181,9 +182,8 @@ def chances(yen: Mapping[str, "Fit"], usd: Mapping[str, "Fit"], known: Quantitie
                 "all_at_anime_rate": anime * growth + rest * _growth_factors(fit, year - last, others),
             }
             before = (content["total"] - content["anime"]).loc[:last]
-            if len(before) > 2 and (np.diff(before.index) == 1).all():
-                walk = trends.drift(before)
-                reached["others_as_before"] = anime * growth + rest * _growth_factors(walk, year - last, others)
+            if len(before) > 3 and (np.diff(before.index) == 1).all():
+                reached["others_as_before"] = anime * growth + rest * _few_changes(before, year - last, others)
             if model in usd:
                 dollars = total * _growth_factors(usd[model], year - last, own)
                 reached |= {
@@ -200,6 +200,16 @@ def chances(yen: Mapping[str, "Fit"], usd: Mapping[str, "Fit"], known: Quantitie
                         }
                     )  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def _few_changes(levels: pd.Series, horizon: int, uniform: np.ndarray) -> np.ndarray:
+    """Level so many years ahead over the last one, by a drift from few changes: Student, as its spread is unsure."""
+    from scipy import stats  # only here, where something is drawn
+
+    changes = np.diff(np.log(levels.to_numpy()))
+    variance, n = float(changes.var(ddof=1)), len(changes)
+    spread = math.sqrt(horizon * variance + horizon**2 * variance / n)
+    return np.exp(horizon * changes.mean() + spread * stats.t.ppf(uniform, n - 1))
 
 
 def _growth_factors(fit: "Fit", horizon: int, uniform: np.ndarray) -> np.ndarray:

@@ -408,7 +408,6 @@ BAD_ROWS = {
         {at: {"unit": "billion JPY"} for at in range(12)}, (), 2, "unit", ["'bn JPY' is not one of"],
     ),
     "a name without a dot": ({1: {"series": "tourism"}}, (), 3, "series", ["'tourism'", "a name such as"]),
-    "a level of nought": ({5: {"value": "0"}}, (), 7, "value", ["not above zero"]),
     "a missing level": ({5: {"value": ""}}, (), 7, "value", ["is missing"]),
     "words in a number": ({5: {"value": "much"}}, (), 7, "value", ["'much' is not a number"]),
     "an unknown confidence": ({7: {"confidence": "sure"}}, (), 9, "confidence", ["'sure'", "high, low, medium"]),

@@ -270,7 +270,8 @@ def test_where_sectors_part_the_chance_is_that_of_a_simulation_of_its_own(chance
     own, straight = drift(levels, year - 2024), line(levels, year - 2024)
     mean, variance = drift(rest, year - 2024)
     for model, growth in forms.items():
-        others = rest[-1] * np.exp(rng.normal(mean, math.sqrt(variance), draws))
+        # Three changes: their spread is unsure, so Student's t with two degrees of freedom.
+        others = rest[-1] * np.exp(mean + math.sqrt(variance) * rng.standard_t(2, draws))
         expected = float((anime[-1] * growth() + others >= goal).mean())
         close = pytest.approx(expected, abs=tolerance(expected, draws))
         assert found(chances, target, "others_as_before", model) == close
@@ -342,17 +343,12 @@ def test_an_earlier_sample_knows_nothing_of_later_years(levels, described, secto
     mean, variance = drift(until, 2033 - 2023)
     expected = stats.norm.sf(math.log(200_000 / (anime[2] + rest[2])), mean, math.sqrt(variance))
     assert found(table, "content_2033", "constant_share", "drift") == pytest.approx(expected, abs=tolerance(expected))
-    rng, draws = np.random.default_rng(8), 200_000
-    own = anime[2] * np.exp(rng.normal(mean, math.sqrt(variance), draws))
-    mean, variance = drift(rest[:3], 2033 - 2023)
-    others = rest[2] * np.exp(rng.normal(mean, math.sqrt(variance), draws))
-    expected = float((own + others >= 200_000).mean())
-    close = pytest.approx(expected, abs=tolerance(expected, draws))
-    assert found(table, "content_2033", "others_as_before", "drift") == close
+    # Only three totals were known by then, and two changes are too few for a growth of the others.
+    assert set(table["assumption"]) == {"constant_share", "all_at_anime_rate"}
 
 
-@pytest.mark.parametrize("lost", [("2021", "2022"), ("2022",)])
-def test_the_other_sectors_need_three_years_running_to_have_a_growth_of_their_own(fits, described, lost):
+@pytest.mark.parametrize("lost", [("2021", "2022"), ("2022",), ("2021",)])
+def test_the_other_sectors_need_four_years_running_to_have_a_growth_of_their_own(fits, described, lost):
     known = without(described, *(f"content.total.level.{year}" for year in lost))
     table = targets.chances({"drift": fits["drift"]}, {}, known)
     assert set(table["assumption"]) == {"constant_share", "all_at_anime_rate"}

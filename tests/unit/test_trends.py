@@ -17,6 +17,7 @@ from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from anime_growth import trends, units
 from anime_growth.quantities import MODEL_WORDS, Quantities
+from anime_growth.series import in_every_basis
 from anime_growth.trends import MODELS, CannotFit
 
 PROBABILITIES = [0.025, 0.1, 0.5, 0.9, 0.975]
@@ -752,14 +753,45 @@ def test_the_combination_refuses_with_two_models(fresh, monkeypatch, levels):
     assert refused["combination"] == "only 2 models are left to combine"
 
 
-def test_a_member_without_an_interval_counts_for_the_median_of_growth_alone(fresh, monkeypatch, levels):
+def test_with_a_member_that_has_no_interval_the_combination_has_growth_alone(fresh, monkeypatch, levels):
+    """Medians over different members could put growth outside its own interval."""
     bare = replace(trends.drift(levels), growth_pct=99.0, growth_lo95=None, growth_hi95=None)
     monkeypatch.setitem(MODELS, "drift", lambda _: bare)
     fits, _ = trends.fit_all(levels)
-    lows = sorted(fits[model].growth_lo95 for model in MEMBERS[1:])
     growth = sorted(fits[model].growth_pct for model in MEMBERS)
-    assert fits["combination"].growth_lo95 == lows[2]
+    assert (fits["combination"].growth_lo95, fits["combination"].growth_hi95) == (None, None)
     assert fits["combination"].growth_pct == pytest.approx((growth[2] + growth[3]) / 2)
+
+
+def test_growth_lies_inside_its_interval_for_every_series_and_basis(described):
+    for name in ("market.overseas", "market.total", "market.domestic", "studio.overseas"):
+        for subject in in_every_basis(described, name, 2002).values():
+            for fit in trends.fit_all(subject.levels)[0].values():
+                if fit.growth_lo95 is not None:
+                    assert fit.growth_lo95 <= fit.growth_pct <= fit.growth_hi95, (name, subject.basis, fit.model)
+
+
+def test_a_line_beside_which_all_levels_lie_says_so(fits):
+    assert any("lie on one side of its line" in finding for finding in fits["loglinear_ar1"].findings)
+    rng = np.random.default_rng(40)
+    honest = trends.fit("loglinear_ar1", series(line(rng, YEARS)))
+    assert not any("one side" in finding for finding in honest.findings)
+
+
+@pytest.mark.parametrize(("first", "last"), [(2012, 2019), (2012, 2021), (2002, 2009), (2002, 2024)])
+def test_the_local_linear_trend_has_the_highest_likelihood_that_other_starts_find(levels, first, last):
+    log = np.log(levels.loc[first:last].to_numpy())
+    model = trends.UnobservedComponents(log, "lltrend", use_exact_diffuse=True)
+    size = np.var(np.diff(log))
+    starts = [(1, 0.001, 0.001), (0.001, 1, 0.001), (0.001, 0.001, 1), (0.001, 0.7, 0.3), (0.5, 0.5, 0.5)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        best = max(
+            (model.fit(disp=False, cov_type="none", start_params=np.array(start) * size) for start in starts),
+            key=lambda result: result.llf,
+        )
+    found = trends.fit("local_linear", levels.loc[first:last])
+    assert found.log_slope == pytest.approx(best.smoothed_state[1, -1], abs=2e-4)
 
 
 @pytest.mark.parametrize("methods_that_fail", ["the first", "both"])
