@@ -1199,7 +1199,7 @@ def projections(projected: pd.DataFrame, fits: Mapping[str, "Fit"], subject: "Su
     return _finish(
         "projections", figure, pd.concat([past, data]),
         f"Medians for {end}, {_unit_words(unit)}: {medians}; {number_text(levels.iloc[-1], 1)} in {subject.last_year}",
-        f"Intervals are the models' own; most held less often than promised.{beyond} {_about(subject, {})}",
+        f"Intervals are the models' own; the backtest shows how often such have held.{beyond} {_about(subject, {})}",
         "Left, past levels and the median of each model; right, each model's intervals in the last year.",
         subject.source,
     )  # fmt: skip
