@@ -21,6 +21,8 @@ from tests.end_to_end.conftest import BIN, blocks, shell
 # statsmodels' last digits differ between processors, most where a likelihood is flat (the damped trend of
 # some short windows moves by 1e-6 for a change of 1e-14 in the data); nothing that is printed does.
 RELATIVE = 1e-5
+# Interval ends of the damped trend from 2012 on move by 2e-4 for a change of 1e-15 in the data.
+LOOSE = {"specifications.csv": 1e-3, "specification_curve.csv": 1e-3}
 # Tests that look at the same run go to the same worker, so that the chain is executed once.
 one_chain = pytest.mark.xdist_group("papermill")
 
@@ -51,7 +53,7 @@ def test_plain_papermill_gives_the_published_tables_and_drawn_data(papermill_run
     assert names == sorted(path.name for path in (papermill_run / kind).glob("*.csv"))
     for name in names:
         ours, published = (pd.read_csv(folder / kind / name) for folder in (papermill_run, paths.published()))
-        pd.testing.assert_frame_equal(ours, published, rtol=RELATIVE, obj=name)
+        pd.testing.assert_frame_equal(ours, published, rtol=LOOSE.get(name, RELATIVE), obj=name)
 
 
 @one_chain
