@@ -118,7 +118,7 @@ def test_an_edition_with_two_years_tells_what_it_can_and_why_no_trend_is_fitted(
 def test_the_backtest_says_who_loses_and_whose_intervals_failed(tables):
     text = story(tables, clean.market(tables, 2025))
     assert "drift missed by 0.146 on the log scale one year ahead and by 0.765 five years ahead" in text
-    assert "100.0 % of the 11 last outcomes lay above drift's median" in text
+    assert "100.0 % of the 11 outcomes five years ahead lay above drift's median" in text
     assert "Five of the six other models lose to drift at every horizon; the damped trend and local" in text
     assert "Six of the eight 80 % intervals five years ahead held less often than promised" in text
 
@@ -128,7 +128,7 @@ def test_horizons_with_few_forecasts_are_not_told(tables):
     text = story(tables, clean.market(tables, 2025), start=2012)
     told = text.split("Would they have known")[1].split("## Where")[0]
     assert "drift missed by 0.099 on the log scale one year ahead, naive by 0.118; " in told
-    assert "of the 5 last outcomes" in told and "years ahead" not in told
+    assert "of the 5 outcomes one year ahead" in told and "years ahead" not in told
     text = story(tables, clean.market(tables, 2025), start=2015)
     assert "Too few forecasts of the past can be made from these years" in text
 
