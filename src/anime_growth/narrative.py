@@ -220,7 +220,7 @@ def context(
         "marked": _marked(breaks),
         "classifications": list(breaks.query("kind == 'classification' and series == 'market.overseas'")["finding"]),
         **_sample(slug, trends, q),
-        **_tested(slug, fitted, horizon, q),
+        **_tested(slug, fitted, q),
         **_chances(q),
         "usd_range": _ends([f"trend.{slug}_usd.{model}.growth" for model in fitted if model != "naive"], q),
         "sp": f"specification.{slug_of(str(trends['series'].iloc[0]), 'yen')}",
@@ -281,7 +281,7 @@ def _ends(keys: list[str], q: Quantities) -> list[str]:
     return [known[0], known[-1]] if known else []
 
 
-def _tested(slug: str, models: list[str], horizon: int, q: Quantities) -> dict[str, Any]:
+def _tested(slug: str, models: list[str], q: Quantities) -> dict[str, Any]:
     """Who loses to drift in the backtest at every horizon, whose intervals were too narrow, who did better of late."""
     base = f"backtest.{slug}"
     counts = {
@@ -314,7 +314,6 @@ def _tested(slug: str, models: list[str], horizon: int, q: Quantities) -> dict[s
         "far": f"h{far}",
         "far_years": far,
         "ahead": "one year ahead" if far == 1 else f"{cardinal(far)} years ahead",
-        "naive_wins": [h for h in (1, far) if q[f"{base}.naive.male_to_drift.h{h}"].value < 1],
         "losers": [model_name(model) for model in losers],
         "losers_with_naive": len(losers) + (min(ratios("naive")) > 1),
         "others_tested": len(others),
@@ -326,7 +325,6 @@ def _tested(slug: str, models: list[str], horizon: int, q: Quantities) -> dict[s
         "best_quantiles": best if best != "drift" else "",
         "conformal_low": "conformal_lo80",
         "conformal_high": "conformal_hi80",
-        "conformal_year": horizon,
     }
 
 
