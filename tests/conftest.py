@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from anime_growth import backtest, clean, paths, projections, quantities, series, targets, trends
+from anime_growth import backtest, clean, describe, paths, projections, series, targets, trends
 from anime_growth.quantities import Quantities
 
 
@@ -34,17 +34,17 @@ def market(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def described(tables: dict[str, pd.DataFrame], market: pd.DataFrame) -> Quantities:
     """All quantities of notebook 2 on the real data, 2025 edition."""
-    broad = quantities.describe_market(market, tables["breaks"])
-    studio = quantities.describe_studio(tables["studio_editions"])
-    exports = quantities.describe_content(tables["content_exports"], broad)
+    broad = describe.describe_market(market, tables["breaks"])
+    studio = describe.describe_studio(tables["studio_editions"])
+    exports = describe.describe_content(tables["content_exports"], broad)
     return broad.joined(
         studio,
-        quantities.describe_gap(broad, studio),
-        quantities.describe_categories(tables["categories"]),
+        describe.describe_gap(broad, studio),
+        describe.describe_categories(tables["categories"]),
         exports,
-        quantities.describe_levels(tables["series_levels"], broad),
-        quantities.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
-        quantities.describe_market_cap(tables["market_cap"]),
+        describe.describe_levels(tables["series_levels"], broad),
+        describe.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
+        describe.describe_market_cap(tables["market_cap"]),
         targets.target_quantities(tables["targets"], tables["content_exports"], broad.joined(exports)),
     )
 
@@ -103,7 +103,7 @@ def every_quantity(
     return described.joined(
         trend,
         backtest.backtest_quantities(scores, bands, subject, described.joined(trend)),
-        quantities.describe_estimate(described, tables["breaks"]),
+        describe.describe_estimate(described, tables["breaks"]),
         projections.projection_quantities(projected, fits, subject, described),
         targets.chance_quantities(targets.chances(fits, dollars, described), subject, subjects["usd"], described),
         targets.rate_quantities(described, list(subject.levels.index)),

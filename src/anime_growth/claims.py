@@ -14,7 +14,7 @@ The stated value is the claim's own; the default tolerance is half a unit of its
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from anime_growth import expressions, paths, sources, units
 from anime_growth.errors import InputError
-from anime_growth.quantities import Quantities, raw_behind
+from anime_growth.quantities import Quantities
+from anime_growth.trace import raw_behind
 
 SUPPORTED, CAVEAT, CONTRADICTED, NOT_CHECKABLE = VERDICTS = (
     "supported",
@@ -221,7 +222,7 @@ class Judgement:
     evidence: tuple[str, ...] = ()
 
 
-def judge(known: Quantities, raw_rows: dict[str, dict[str, str]]) -> tuple[pd.DataFrame, Quantities]:
+def judge(known: Quantities, raw_rows: Mapping[str, Mapping[str, Any]]) -> tuple[pd.DataFrame, Quantities]:
     """Verdicts on every claim of every article, and the exchange rates that articles imply.
 
     Returns one row a claim (claim_id, article, verdict, stated, computed, caveat, evidence keys,
@@ -258,9 +259,9 @@ def judge(known: Quantities, raw_rows: dict[str, dict[str, str]]) -> tuple[pd.Da
     return pd.DataFrame(rows), Quantities("", new)
 
 
-def _sources(rows: Iterable[dict[str, str]]) -> list[str]:
+def _sources(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Ids of the sources of raw rows, those that print the same figure included."""
-    return sorted({source for row in rows for source in (row["source_id"], *row.get("also", "").split(";")) if source})
+    return sorted({source for row in rows for source in (row["source_id"], *row["also"])})
 
 
 def _stated_text(claim: Any) -> str:

@@ -16,11 +16,11 @@ from collections.abc import Callable
 import pandas as pd
 import pandera.pandas as pa
 
-from anime_growth import paths, sources, units
+from anime_growth import cells, paths, sources, units
+from anime_growth.cells import CONFIDENCE
 from anime_growth.errors import InputError
 
 SERIES = {"overseas", "domestic", "total"}
-CONFIDENCE = ("low", "medium", "high")
 # A series with this many years in one edition is a full series: no year inside it may be missing.
 FULL_SERIES_YEARS = 8
 
@@ -278,7 +278,7 @@ def _checked(name: str, frame: pd.DataFrame, named: dict[str, str]) -> pd.DataFr
 
 def where(row: pd.Series, column: str) -> str:
     """The place of a raw row for an error message."""
-    file = sources.parse_cell(sources.cell(row["raw_row"], column))["file"]
+    file = cells.parse(cells.address(row["raw_row"], column))["file"]
     return f"{paths.shown(paths.raw() / file)}, row {row['raw_line']}, field {column}"
 
 
@@ -328,7 +328,7 @@ def _mapped(frame: pd.DataFrame, column: str, mapping: dict[str, str], home: str
 
 
 def _cells(frame: pd.DataFrame, column: str) -> pd.Series:
-    return frame["raw_row"].map(lambda row: sources.cell(row, column))
+    return frame["raw_row"].map(lambda row: cells.address(row, column))
 
 
 # --- one function for each raw table ----------------------------------------------------------

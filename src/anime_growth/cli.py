@@ -1,9 +1,10 @@
-"""The command line: `anime-growth run`, `publish`, `package`.
+"""The command line: `anime-growth run`, `trace`, `publish`, `package`.
 
 Exit codes: 0 done, 1 failed, 2 bad parameters or input.
 """
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +15,10 @@ from typing import Annotated
 import typer
 
 from anime_growth import paths
-from anime_growth.errors import InputError
+from anime_growth.errors import InputError, StepFailed
 
 FAILED, BAD_INPUT = 1, 2
+LONGEST_LINE = 4096
 
 app = typer.Typer(
     add_completion=False,
@@ -29,7 +31,6 @@ app = typer.Typer(
 @contextmanager
 def _told_plainly() -> Iterator[None]:
     """Errors that a user can act on: one line on stderr and the exit code."""
-    from anime_growth.runs import StepFailed
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -43,6 +44,8 @@ def _told_plainly() -> Iterator[None]:
         _say(str(problem), BAD_INPUT)
     except StepFailed as problem:
         _say(str(problem), FAILED)
+    except BrokenPipeError:
+        os._exit(0)  # the reader of a pipe has seen enough
     except OSError as problem:
         place = f"{problem.filename}: " if problem.filename else ""
         _say(f"{place}{problem.strerror or problem}. Check that the folder exists, is writable and has space.", FAILED)
@@ -108,6 +111,33 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
         yield on_step
         bar.advance(task)
+
+
+@app.command()
+def trace(
+    key: Annotated[str, typer.Argument(help="A quantity's key, such as market.overseas.growth.2024.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Plain data for machines instead of a tree.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--run", help="A finished run's folder; the published results by default.")
+    ] = None,
+) -> None:
+    """Show what a number rests on, down to the raw cells with their sources.
+
+    Example: anime-growth trace market.overseas.growth.2024
+    """
+    from anime_growth.trace import Record
+
+    with _told_plainly():
+        record = Record.read(folder or paths.published())
+        if as_json:
+            typer.echo(json.dumps(record.as_data(key), indent=1, ensure_ascii=False))
+            return
+        from rich.console import Console
+
+        console = Console(highlight=False, markup=False)
+        if not console.is_terminal:  # a program that reads this would stumble over broken lines
+            console.width = LONGEST_LINE
+        console.print(record.tree(key))
 
 
 @app.command()

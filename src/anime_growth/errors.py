@@ -1,4 +1,4 @@
-"""The one error a user is meant to read."""
+"""The two errors that a user is meant to read."""
 
 
 class InputError(Exception):
@@ -13,3 +13,7 @@ class InputError(Exception):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}. {self.do}."
+
+
+class StepFailed(Exception):
+    """A notebook did not reach its end; the message says which cell, what, and where to read on."""

@@ -35,7 +35,9 @@ from matplotlib.transforms import Bbox
 from scipy.optimize import isotonic_regression
 
 from anime_growth import units
-from anime_growth.quantities import MARKET_CAP_GROUPS, MODEL_WORDS, Quantities, Quantity, contiguous, model_name, ratio
+from anime_growth.arithmetic import ratio
+from anime_growth.describe import MARKET_CAP_GROUPS, contiguous
+from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name
 from anime_growth.targets import CONTENT_TARGETS, required_path
 from anime_growth.units import JPY_100M, JPY_BN, JPY_TRN, PERCENT, Unit, number_text
 from anime_growth.words import capital, listed, short_ordinal

@@ -17,15 +17,8 @@ import jinja2
 import pandas as pd
 
 from anime_growth.claims import CAVEAT, CONTRADICTED, VERDICTS
-from anime_growth.quantities import (
-    MODEL_WORDS,
-    SERIES_WORDS,
-    Quantities,
-    Quantity,
-    contiguous,
-    model_name,
-    series_words,
-)
+from anime_growth.describe import contiguous
+from anime_growth.quantities import MODEL_WORDS, SERIES_WORDS, Quantities, Quantity, model_name, series_words
 from anime_growth.series import BASIS_WORDS, LATER_STARTS, slug_of
 from anime_growth.words import capital, cardinal, listed, ordinal
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from anime_growth import clean, parameters, paths
+from anime_growth import clean, parameters, paths, trace
 from anime_growth.errors import InputError
 from anime_growth.quantities import Quantities
 
@@ -242,9 +242,9 @@ class Step:
         """Save this step's quantities, marked with its name."""
         quantities.of_step(self.spec.name).write(self._target(f"quantities/{self.spec.name}.json"))
 
-    def save_all_quantities(self, quantities: Quantities, raw_rows: Mapping[str, dict[str, str]]) -> None:
-        """Save all quantities of the run in one file, each raw cell spelled out (see quantities.raw_rows)."""
-        quantities.write(self._target("quantities.json"), raw_rows)
+    def save_all_quantities(self, quantities: Quantities, raw_rows: Mapping[str, dict[str, Any]]) -> None:
+        """Save all quantities of the run in one file, each raw cell spelled out (see trace.raw_rows)."""
+        quantities.write(self._target("quantities.json"), rows=raw_rows, commits=trace.commits())
 
     def save_figure(self, drawing: "Drawing") -> "Drawing":
         """Save a figure as SVG with the CSV that is drawn, and hand it back for display."""

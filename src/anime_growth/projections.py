@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from anime_growth import units
-from anime_growth.quantities import MODEL_WORDS, Quantities, cagr_pct
+from anime_growth.arithmetic import cagr_pct
+from anime_growth.quantities import MODEL_WORDS, Quantities
 
 if TYPE_CHECKING:  # what only speaks of fits need not load the libraries that make them
     from anime_growth.series import Subject

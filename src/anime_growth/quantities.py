@@ -8,20 +8,18 @@ inputs, so a reader can redo it), or fitted by a model from the levels it lists.
 import difflib
 import json
 import math
-import re
-import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from anime_growth import clean, sources, units
+from anime_growth import cells, units
 from anime_growth.errors import InputError
 from anime_growth.units import Unit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SERIES_WORDS = {
     "market.overseas": "overseas anime market",
@@ -86,6 +84,12 @@ class Quantity:
     def period(self) -> str:
         """The last part of the key: a year, a date or a span."""
         return self.key.rsplit(".", 1)[1]
+
+    @property
+    def module(self) -> str:
+        """The module whose function made it; empty for a number taken from a raw cell."""
+        function = self.method.split(":")[0].split("(")[0]
+        return function.rpartition(".")[0] if function.startswith(f"{__package__}.") else ""
 
     @property
     def number(self) -> str:
@@ -195,7 +199,7 @@ class Quantities(Mapping[str, Quantity]):
         """
         items = [self[name] for name in inputs]
         caveats = tuple(dict.fromkeys((*caveats, *(caveat for item in items for caveat in item.caveats))))
-        confidence = min((item.confidence for item in items), key=clean.CONFIDENCE.index, default="high")
+        confidence = min((item.confidence for item in items), key=cells.CONFIDENCE.index, default="high")
         editions = dict.fromkeys(item.edition for item in items if item.edition)
         self._add(
             Quantity(
@@ -220,35 +224,52 @@ class Quantities(Mapping[str, Quantity]):
         """This set and the others, each key once."""
         return Quantities(self.edition, [item for group in (self, *others) for item in group.values()])
 
-    def frame(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
+    def frame(self, keys: Iterable[str] | None = None) -> "pd.DataFrame":
         """Rows of key, value, unit, label, edition and confidence."""
+        import pandas as pd  # a trace needs no table, and answers faster without
+
         chosen = self._items.values() if keys is None else [self[key] for key in keys]
         columns = ["key", "value", "unit", "label", "edition", "confidence"]
         return pd.DataFrame([asdict(item) for item in chosen], columns=columns)
 
-    def write(self, path: Path, rows: Mapping[str, dict[str, str]] | None = None) -> None:
-        """Save as JSON; with `rows` (see `raw_rows`) raw cells are spelled out with hash and source."""
-        entries = {}
+    def entries(
+        self, rows: Mapping[str, dict[str, Any]] | None = None, commits: Mapping[str, str] | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Every quantity as plain data, by key.
+
+        With `rows` (see trace.raw_rows) raw cells are spelled out with hash and source; with `commits`
+        (see trace.commits) each method has the commit that last changed its module.
+        """
+        found = {}
         for key, item in self._items.items():
             entry = {name: value for name, value in asdict(item).items() if name != "key"}
+            if commits is not None:
+                entry["commit"] = commits.get(item.module, "")
             if rows is not None:
                 entry["inputs"] = [
-                    {"cell": name, **sources.parse_cell(name), **_named(rows[name.split("#")[0]])}
-                    if "?" in name
-                    else name
+                    {"cell": name, **cells.parse(name), **rows[name.split("#")[0]]} if cells.is_address(name) else name
                     for name in item.inputs
                 ]
-            entries[key] = entry
-        path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            found[key] = entry
+        return found
+
+    def write(self, path: Path, **spelled_out: Any) -> None:
+        """Save `entries` as JSON."""
+        path.write_text(json.dumps(self.entries(**spelled_out), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Quantities":
         """The quantities saved by `write`."""
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        return cls.of_entries(json.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def of_entries(cls, entries: Mapping[str, Mapping[str, Any]]) -> "Quantities":
+        """The quantities that `entries` describes."""
         items = []
         for key, entry in entries.items():
-            inputs = tuple(name if isinstance(name, str) else name["cell"] for name in entry.pop("inputs"))
-            items.append(Quantity(key, inputs=inputs, caveats=tuple(entry.pop("caveats")), **entry))
+            parts = {name: value for name, value in entry.items() if name not in ("inputs", "caveats", "commit")}
+            inputs = tuple(name if isinstance(name, str) else name["cell"] for name in entry["inputs"])
+            items.append(Quantity(key, inputs=inputs, caveats=tuple(entry["caveats"]), **parts))
         return cls(items=items)
 
 
@@ -257,619 +278,3 @@ def _name(function: Callable[..., float]) -> str:
         arguments = ", ".join(f"{name}={value}" for name, value in function.keywords.items())
         return f"{_name(function.func)}({arguments})"
     return f"{function.__module__}.{function.__name__}"
-
-
-def _named(row: Mapping[str, str]) -> dict[str, str]:
-    return {name: row[name] for name in ("sha256", "source_id")}
-
-
-def raw_rows(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
-    """Every raw row that a tidy table rests on: address -> sha256 of its file, source_id, and further ones."""
-    sha256 = tables["raw_files"].set_index("file")["sha256"]
-    rows = {}
-    for table in tables.values():
-        column = next((name for name in ("raw_cell", "raw_row") if name in table.columns), None)
-        if column and "source_id" in table.columns:
-            others = table.get("corroborating_source_ids", pd.Series("", index=table.index))
-            for address, source_id, also in zip(table[column], table["source_id"], others, strict=True):
-                row = address.split("#")[0]
-                rows[row] = {"sha256": sha256[row.split("?")[0]], "source_id": source_id, "also": also}
-    return rows
-
-
-def raw_behind(q: Mapping[str, Quantity], key: str) -> set[str]:
-    """Addresses of all raw cells that the quantity `key` rests on, through all its inputs."""
-    found, seen, waiting = set(), set(), [key]
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if "?" in name:
-            found.add(name)
-        else:
-            waiting += q[name].inputs
-    return found
-
-
-# --- arithmetic, each line checkable by hand ---------------------------------------------------
-def growth_pct(new: float, old: float) -> float:
-    """Growth from `old` to `new` [%].
-
-    >>> round(growth_pct(21702, 17222), 2)
-    26.01
-    """
-    return (new / old - 1) * 100
-
-
-def cagr_pct(new: float, old: float, years: int) -> float:
-    """Compound growth a year from `old` to `new` over `years` [%].
-
-    >>> round(cagr_pct(21702, 3725, years=22), 1)
-    8.3
-    """
-    return ((new / old) ** (1 / years) - 1) * 100
-
-
-def share_pct(part: float, whole: float) -> float:
-    """`part` of `whole` [%]."""
-    return part / whole * 100
-
-
-def contribution_pct(part_new: float, part_old: float, whole_new: float, whole_old: float) -> float:
-    """What part of the change of the whole is the change of the part [%].
-
-    >>> round(contribution_pct(21702, 17222, 38407, 33465), 1)
-    90.7
-    """
-    return (part_new - part_old) / (whole_new - whole_old) * 100
-
-
-def contribution_points(part_new: float, part_old: float, whole_old: float) -> float:
-    """Percentage points that the part adds to the growth of the whole [%]."""
-    return (part_new - part_old) / whole_old * 100
-
-
-def difference(first: float, second: float) -> float:
-    """`first` minus `second`, in their unit."""
-    return first - second
-
-
-def ratio(first: float, second: float) -> float:
-    """`first` over `second`."""
-    return first / second
-
-
-def product(first: float, second: float) -> float:
-    """`first` times `second`."""
-    return first * second
-
-
-def median(*values: float) -> float:
-    """The middle value, or the mean of the two middle ones.
-
-    >>> median(3, 1, 2)
-    2
-    """
-    return statistics.median(values)
-
-
-def count(*values: float) -> float:
-    """How many values there are."""
-    return float(len(values))
-
-
-def log_change(new: float, old: float) -> float:
-    """Change of the natural logarithm, times 100 [log points]; exact sums where growth is not."""
-    return math.log(new / old) * 100
-
-
-def rank_from_top(own: float, *others: float) -> float:
-    """1 for the largest; equal values share the better rank.
-
-    >>> rank_from_top(26.0, 78.6, 31.6, 29.6, 11.1)
-    4.0
-    """
-    return 1.0 + sum(other > own for other in others)
-
-
-def usd_bn(level_jpy_100m: float, usdjpy: float) -> float:
-    """A level in billion dollars at the year's average rate."""
-    return float(units.usd_bn(level_jpy_100m, usdjpy))
-
-
-def jpy_100m(level_usd_bn: float, usdjpy: float) -> float:
-    """A level in dollars as yen in units of 100 million, at the year's average rate."""
-    return float(units.jpy_100m(level_usd_bn, usdjpy))
-
-
-def real_level(level_jpy_100m: float, cpi: float) -> float:
-    """A level in prices of 2020 [JPY 100m], deflated by Japan's consumer prices (2020 = 100)."""
-    return level_jpy_100m / cpi * 100
-
-
-# --- 02: what the market did ---------------------------------------------------------------------
-def describe_market(market: pd.DataFrame, breaks: pd.DataFrame) -> Quantities:
-    """Levels, growth, ranks, shares, contributions, leads and the split by currency and prices.
-
-    `market` is clean.market's table of one edition, `breaks` the register; growth into a year that
-    a scope or method change marks carries the note's id as a caveat. Only years that the edition
-    prints enter, and growth needs both years from that edition.
-    """
-    q = Quantities(str(market["edition"].iloc[0]))
-    for row in market.drop_duplicates("year").sort_values("year").itertuples():
-        _observe_rate_and_price(q, row)
-    for series, rows in market.groupby("series"):
-        _levels(q, f"market.{series}", rows)
-    years = {series: list(rows["year"]) for series, rows in market.groupby("series")}
-    marked = breaks[breaks["marks_growth"].astype(bool)]
-    for series in years:
-        name = f"market.{series}"
-        notes = {int(row.year): str(row.note_id) for row in marked[marked["series"] == name].itertuples()}
-        _growth(q, name, years[series], notes)
-    both = sorted(set(years.get("overseas", [])) & set(years.get("domestic", [])) & set(years.get("total", [])))
-    _composition(q, both)
-    _split(q, "market.overseas", years["overseas"])
-    return q
-
-
-def _observe_rate_and_price(q: Quantities, row: Any) -> None:
-    label = f"yen per US dollar, average of {row.year}"
-    q.observe(f"fx.usdjpy.level.{row.year}", row.usdjpy, units.RATE, label, row.rate_cell, edition="")
-    label = f"consumer prices in Japan, {row.year}"
-    q.observe(f"price.cpi.level.{row.year}", row.cpi_2020_100, units.INDEX, label, row.price_cell, edition="")
-
-
-def _levels(q: Quantities, name: str, rows: pd.DataFrame) -> None:
-    words = SERIES_WORDS[name]
-    for row in rows.itertuples():
-        level, year = f"{name}.level.{row.year}", row.year
-        q.observe(
-            level, row.level_jpy_100m, units.JPY_100M, f"{words}, {year}", row.raw_cell, row.confidence,
-            derivation=row.derivation,
-        )  # fmt: skip
-        rate, price = f"fx.usdjpy.level.{year}", f"price.cpi.level.{year}"
-        label = f"{words}, {year}, at the year's average exchange rate"
-        q.compute(f"{name}.level_usd.{year}", usd_bn, [level, rate], units.USD_BN, label)
-        label = f"{words}, {year}, in prices of 2020"
-        q.compute(f"{name}.level_real.{year}", real_level, [level, price], units.JPY_100M, label)
-    years = list(rows["year"])
-    for year in years:
-        own = f"{name}.level.{year}"
-        others = [f"{name}.level.{other}" for other in years if other != year]
-        label = f"rank of the {words} of {year} among {len(years)} years"
-        q.compute(f"{name}.level_rank.{year}", rank_from_top, [own, *others], units.RANK, label)
-
-
-def _growth(q: Quantities, name: str, years: list[int], notes: dict[int, str]) -> None:
-    words = SERIES_WORDS[name]
-    grown = [year for year in years if year - 1 in years]
-    for year in grown:
-        caveats = (notes[year],) if year in notes else ()
-        for measure, level, said in (
-            ("growth", "level", "in yen"),
-            ("growth_usd", "level_usd", "in dollars"),
-            ("growth_real", "level_real", "after consumer prices"),
-        ):
-            pair = [f"{name}.{level}.{year}", f"{name}.{level}.{year - 1}"]
-            label = f"growth of the {words} in {year}, {said}"
-            q.compute(f"{name}.{measure}.{year}", growth_pct, pair, units.PERCENT, label, caveats=caveats)
-    for measure in ("growth", "growth_usd", "growth_real"):
-        for year in grown:
-            own = f"{name}.{measure}.{year}"
-            others = [f"{name}.{measure}.{other}" for other in grown if other != year]
-            label = f"rank of {year} among {len(grown)} years of {measure.replace('_', ' ')} of the {words}"
-            q.compute(f"{name}.{measure}_rank.{year}", rank_from_top, [own, *others], units.RANK, label)
-    runs = contiguous(years)
-    if runs and len(runs[-1]) > 1:
-        first, last = runs[-1][0], runs[-1][-1]
-        for measure, level in (("cagr", "level"), ("cagr_usd", "level_usd"), ("cagr_real", "level_real")):
-            for start in dict.fromkeys((first, *_turning_points(q, name, runs[-1]))):
-                if start < last:
-                    label = f"growth a year of the {words} from {start} to {last}"
-                    q.compute(
-                        f"{name}.{measure}.{start}-{last}",
-                        partial(cagr_pct, years=last - start),
-                        [f"{name}.{level}.{last}", f"{name}.{level}.{start}"],
-                        units.PERCENT_A_YEAR,
-                        label,
-                    )
-
-
-def growth_table(q: Quantities, name: str) -> pd.DataFrame:
-    """Growth of every year [%] in yen, dollars and after prices with its ranks, and its notes; fastest first."""
-    prefix = f"{name}.growth."
-    rows = []
-    for key in [key for key in q if key.startswith(prefix)]:
-        year = key[len(prefix) :]
-        row: dict[str, Any] = {"year": int(year)}
-        for measure in ("growth", "growth_usd", "growth_real"):
-            row[f"{measure}_pct"] = q[f"{name}.{measure}.{year}"].value
-            row[f"{measure}_rank"] = round(q[f"{name}.{measure}_rank.{year}"].value)
-        row["notes"] = ", ".join(caveat for caveat in q[key].caveats if caveat != "derived")
-        rows.append(row)
-    return pd.DataFrame(rows).sort_values("growth_rank", ignore_index=True) if rows else pd.DataFrame()
-
-
-def contiguous(years: Iterable[int]) -> list[list[int]]:
-    """Years cut into runs without a gap.
-
-    >>> contiguous([2013, 2022, 2023])
-    [[2013], [2022, 2023]]
-    """
-    runs: list[list[int]] = []
-    for year in sorted(years):
-        if runs and year == runs[-1][-1] + 1:
-            runs[-1].append(year)
-        else:
-            runs.append([year])
-    return runs
-
-
-def _turning_points(q: Quantities, name: str, years: list[int]) -> list[int]:
-    """Starts of the periods worth a growth rate: the lowest year, and two years before the last."""
-    trough = min(years, key=lambda year: q[f"{name}.level.{year}"].value)
-    return [trough, *([years[-1] - 2] if years[-1] - 2 in years else [])]
-
-
-def _composition(q: Quantities, years: list[int]) -> None:
-    for year in years:
-        parts = {series: f"market.{series}.level.{year}" for series in ("overseas", "domestic", "total")}
-        for series in ("overseas", "domestic"):
-            label = f"share of the {SERIES_WORDS[f'market.{series}']} in the whole market, {year}"
-            inputs = [parts[series], parts["total"]]
-            q.compute(f"market.{series}.share.{year}", share_pct, inputs, units.PERCENT, label)
-        label = f"overseas minus domestic, {year}"
-        q.compute(
-            f"market.overseas.lead.{year}", difference, [parts["overseas"], parts["domestic"]], units.JPY_100M, label
-        )
-        if year - 1 not in years:
-            continue
-        for series in ("overseas", "domestic"):
-            name = f"market.{series}"
-            pair = [f"{name}.level.{year}", f"{name}.level.{year - 1}"]
-            whole = [f"market.total.level.{year}", f"market.total.level.{year - 1}"]
-            label = f"points that the {SERIES_WORDS[name]} added to growth of the whole in {year}"
-            q.compute(
-                f"{name}.contribution_points.{year}", contribution_points, [*pair, whole[1]], units.PERCENT, label
-            )
-            if q[whole[0]].value != q[whole[1]].value:
-                label = f"part of the change of the whole market in {year} that was the {SERIES_WORDS[name]}"
-                q.compute(f"{name}.contribution.{year}", contribution_pct, [*pair, *whole], units.PERCENT, label)
-    _lead_changes(q, years)
-
-
-def _lead_changes(q: Quantities, years: list[int]) -> None:
-    """Years in which overseas passed domestic or fell behind again; 1 took the lead, -1 lost it."""
-    leads = {year: q[f"market.overseas.lead.{year}"].value > 0 for year in years}
-    for before, year in pairwise(years):
-        if year == before + 1 and leads[year] != leads[before]:
-            inputs = [f"market.overseas.lead.{year}", f"market.overseas.lead.{before}"]
-            label = f"overseas {'took' if leads[year] else 'lost'} the lead over domestic in {year} (1 took, -1 lost)"
-            q.compute(f"market.overseas.lead_change.{year}", lead_change, inputs, units.COUNT, label)
-    ahead = [year for year in years if leads[year]]
-    if ahead and ahead[0] - 1 in years:
-        keys = [f"market.overseas.lead.{year}" for year in years]
-        label = f"first year from {years[0]} to {years[-1]} in which overseas exceeded domestic"
-        q.record(
-            f"market.overseas.first_lead.{years[0]}-{years[-1]}", ahead[0], units.YEAR, label,
-            "anime_growth.quantities.describe_market: first positive lead", keys,
-        )  # fmt: skip
-
-
-def lead_change(now: float, before: float) -> float:
-    """1 where a lead turned positive, -1 where it turned negative, 0 where it kept its sign."""
-    return float(now > 0) - float(before > 0)
-
-
-def _split(q: Quantities, name: str, years: list[int]) -> None:
-    """ln(yen growth) = ln(dollar growth) + ln(rate change), and the same with prices."""
-    run = contiguous(years)[-1]
-    if len(run) < 2:
-        return
-    last = run[-1]
-    trough = min(run, key=lambda year: q[f"{name}.level.{year}"].value)
-    label = f"lowest year of the {SERIES_WORDS[name]} from {run[0]} to {last}"
-    inputs = [f"{name}.level.{year}" for year in run]
-    method = "anime_growth.quantities.describe_market: year of the lowest level"
-    q.record(f"{name}.trough.{run[0]}-{last}", trough, units.YEAR, label, method, inputs)
-    starts = [run[0], *_turning_points(q, name, run)]
-    spans = [(start, last, f"{start}-{last}") for start in dict.fromkeys(starts) if start < last]
-    spans += [(year - 1, year, str(year)) for year in run[1:]]
-    for start, end, period in spans:
-        for measure, level, said in (
-            ("log_growth", f"{name}.level", f"{SERIES_WORDS[name]} in yen"),
-            ("log_growth_usd", f"{name}.level_usd", f"{SERIES_WORDS[name]} in dollars"),
-            ("log_growth_real", f"{name}.level_real", f"{SERIES_WORDS[name]} after consumer prices"),
-            ("log_rate", "fx.usdjpy.level", "yen per dollar"),
-            ("log_price", "price.cpi.level", "consumer prices"),
-        ):
-            label = f"log change of {said}, {period}"
-            pair = [f"{level}.{end}", f"{level}.{start}"]
-            q.compute(f"{name}.{measure}.{period}", log_change, pair, units.POINTS, label)
-        if q[f"{name}.log_growth.{period}"].value > 0:
-            for measure, part, said in (
-                ("rate_share", "log_rate", "the weaker or stronger yen"),
-                ("price_share", "log_price", "consumer prices"),
-            ):
-                label = f"part of the log growth in yen, {period}, that is {said}"
-                inputs = [f"{name}.{part}.{period}", f"{name}.log_growth.{period}"]
-                q.compute(f"{name}.{measure}.{period}", share_pct, inputs, units.PERCENT, label)
-
-
-def describe_studio(studio_editions: pd.DataFrame) -> Quantities:
-    """What studios receive: the most trusted level of each year, growth inside single editions.
-
-    Most overseas receipts before 2023 are machine-read and of low confidence; they are carried for
-    exploration and must not stand in a headline.
-    """
-    q = Quantities()
-    for (series, year), rows in studio_editions.groupby(["series", "year"]):
-        row = clean.preferred(rows)
-        name = f"studio.{series}"
-        label = f"{SERIES_WORDS[name]}, {year}"
-        edition = str(row["edition"])
-        q.observe(
-            f"{name}.level.{year}", row["level_jpy_100m"], units.JPY_100M, label, row["raw_cell"],
-            row["confidence"], (), edition, row["derivation"],
-        )  # fmt: skip
-    _studio_growth(q, studio_editions)
-    for year in sorted({int(key.rsplit(".", 1)[1]) for key in q}):
-        pair = [f"studio.overseas.level.{year}", f"studio.total.level.{year}"]
-        if all(key in q for key in pair) and q[pair[0]].edition == q[pair[1]].edition:
-            label = f"share of overseas in studios' receipts, {year}"
-            q.compute(f"studio.overseas.share.{year}", share_pct, pair, units.PERCENT, label)
-    totals = [key for key in q if key.startswith("studio.total.level.") and key.count(".") == 3]
-    for key in totals:
-        label = f"rank of studios' receipts of {key.rsplit('.', 1)[1]} among the {len(totals)} years at hand"
-        others = [other for other in totals if other != key]
-        q.compute(key.replace(".level.", ".level_rank."), rank_from_top, [key, *others], units.RANK, label)
-    return q
-
-
-def _studio_growth(q: Quantities, editions: pd.DataFrame) -> None:
-    main = editions.copy()
-    for series, rows in main.groupby("series"):
-        name = f"studio.{series}"
-        for year in sorted(set(rows["year"])):
-            best: tuple[int, pd.Series, pd.Series] | None = None
-            for _, same in rows.groupby("edition_label"):
-                by_year = same.set_index("year")
-                if year in by_year.index and year - 1 in by_year.index:
-                    now, before = by_year.loc[year], by_year.loc[year - 1]
-                    trust = min(clean.CONFIDENCE.index(now["confidence"]), clean.CONFIDENCE.index(before["confidence"]))
-                    if best is None or trust > best[0]:
-                        best = (trust, now, before)
-            if best is None:
-                continue
-            pair = []
-            for when, row in ((year, best[1]), (year - 1, best[2])):
-                key = f"{name}.level.{when}"
-                if q[key].inputs != (row["raw_cell"],):
-                    slug = re.sub(r"[^a-z0-9]+", "_", row["edition_label"].lower()).strip("_")
-                    key = f"{name}.level.edition_{slug}.{when}"
-                    if key not in q:
-                        label = f"{SERIES_WORDS[name]}, {when}, edition {row['edition_label']}"
-                        q.observe(
-                            key, row["level_jpy_100m"], units.JPY_100M, label, row["raw_cell"], row["confidence"],
-                            (), str(row["edition"]), row["derivation"],
-                        )  # fmt: skip
-                pair.append(key)
-            q.compute(
-                f"{name}.growth.{year}", growth_pct, pair, units.PERCENT,
-                f"growth of {SERIES_WORDS[name]} in {year}",
-            )  # fmt: skip
-
-
-def describe_gap(market: Quantities, studio: Quantities) -> Quantities:
-    """Studios' receipts in dollars, and the broad market over them: how much larger the headline is."""
-    both = market.joined(studio)
-    out = Quantities()
-    for series in ("overseas", "total"):
-        for key in [key for key in studio if key.startswith(f"studio.{series}.level.") and key.count(".") == 3]:
-            year = key.rsplit(".", 1)[1]
-            rate = f"fx.usdjpy.level.{year}"
-            if rate in market:
-                label = f"{SERIES_WORDS[f'studio.{series}']}, {year}, at the year's average exchange rate"
-                both.compute(f"studio.{series}.level_usd.{year}", usd_bn, [key, rate], units.USD_BN, label)
-                out._add(both[f"studio.{series}.level_usd.{year}"])
-            broad = f"market.{series}.level.{year}"
-            if broad in market:
-                label = f"broad {series} market over studios' {series} receipts, {year}"
-                both.compute(f"market.{series}.over_studio.{year}", ratio, [broad, key], units.RATIO, label, digits=1)
-                out._add(both[f"market.{series}.over_studio.{year}"])
-    return out
-
-
-OVER_STUDIO = "market.overseas.over_studio."
-
-
-def describe_estimate(known: Quantities, breaks: pd.DataFrame) -> Quantities:
-    """EXPLORATORY: what if the broad overseas figure were studios' receipts times a constant?
-
-    The ratio's median before the first change of method that the register names for overseas revenue,
-    what the headline would be at that ratio since, what of its growth receipts do not show, growth of
-    receipts inside one edition, and how many years rest on rows of low confidence. No headline uses it.
-    """
-    q = Quantities(items=known.values())
-    years = sorted(int(key.removeprefix(OVER_STUDIO)) for key in known if key.startswith(OVER_STUDIO))
-    changed = breaks[(breaks["series"] == "market.overseas") & (breaks["kind"] == "method")]["year"].dropna()
-    since = int(changed.min()) if len(changed) else 0
-    before = [year for year in years if year < since]
-    if len(before) < 3:
-        return Quantities()
-    ratios = [f"{OVER_STUDIO}{year}" for year in before]
-    span, said = f"{before[0]}-{before[-1]}", "exploratory, if the headline were receipts times a constant"
-    middle = f"market.overseas.over_studio_median.{span}"
-    label = f"broad overseas market over studios' overseas receipts, median of {span}"
-    q.compute(middle, median, ratios, units.RATIO, label)
-    unsure = sum(known[f"studio.overseas.level.{year}"].confidence == "low" for year in years)
-    label = f"years of {years[0]}-{years[-1]} whose receipts are machine-read and not confirmed"
-    levels = [f"studio.overseas.level.{year}" for year in years]
-    method = "anime_growth.quantities.describe_estimate: rows of low confidence"
-    q.record(f"studio.overseas.unconfirmed.{years[0]}-{years[-1]}", unsure, units.COUNT, label, method, levels)
-    for year in [year for year in years if year >= since]:
-        pair = [f"studio.overseas.level.{year}", middle]
-        label = f"overseas anime market of {year} at the ratio of {span}; {said}"
-        q.compute(f"market.overseas.level_at_old_ratio.{year}", product, pair, units.JPY_100M, label)
-        pair = [f"{OVER_STUDIO}{year}", middle]
-        label = f"log growth of the headline up to {year} that receipts do not show; {said}"
-        q.compute(f"market.overseas.log_beyond_receipts.{year}", log_change, pair, units.POINTS, label)
-        pair = [f"market.overseas.growth.{year}", f"studio.overseas.growth.{year}"]
-        if all(key in known for key in pair):
-            label = f"growth of the broad overseas market minus growth of studios' receipts, {year}, percentage points"
-            q.compute(f"market.overseas.growth_beyond_receipts.{year}", difference, pair, units.PERCENT, label)
-    listed = sorted(int(key.rsplit(".", 1)[1]) for key in known if key.startswith("studio.overseas.level.series."))
-    if len(listed) > 1:
-        first, last = listed[0], listed[-1]
-        pair = [f"studio.overseas.level.series.{last}", f"studio.overseas.level.series.{first}"]
-        growth = partial(cagr_pct, years=last - first)
-        label = f"growth a year of studios' overseas receipts from {first} to {last}, one list, exploratory"
-        q.compute(f"studio.overseas.cagr.{first}-{last}", growth, pair, units.PERCENT_A_YEAR, label)
-        pair = [f"market.overseas.level.{last}", f"market.overseas.level.{first}"]
-        key = f"market.overseas.cagr.{first}-{last}"
-        if all(level in known for level in pair) and key not in known:
-            label = f"growth a year of the {SERIES_WORDS['market.overseas']} from {first} to {last}"
-            q.compute(key, growth, pair, units.PERCENT_A_YEAR, label)
-    return Quantities(items=[item for key, item in q.items() if key not in known])
-
-
-def estimate_table(known: Quantities) -> pd.DataFrame:
-    """Year by year: broad overseas market and studios' receipts [JPY 100m], their ratio, how sure receipts are."""
-    rows = [
-        {
-            "year": int(key.removeprefix(OVER_STUDIO)),
-            "market_jpy_100m": known[item.inputs[0]].value,
-            "receipts_jpy_100m": known[item.inputs[1]].value,
-            "ratio": item.value,
-            "receipts_confidence": known[item.inputs[1]].confidence,
-        }
-        for key, item in known.items()
-        if key.startswith(OVER_STUDIO)
-    ]
-    return pd.DataFrame(rows).sort_values("year", ignore_index=True) if rows else pd.DataFrame()
-
-
-def describe_categories(categories: pd.DataFrame) -> Quantities:
-    """Categories of the market: levels of each edition, growth where one edition prints both years."""
-    q = Quantities()
-    levels = categories.dropna(subset="level_jpy_100m")
-    for (category, year), rows in levels.groupby(["category", "year"]):
-        row = rows.sort_values(["edition", "is_derived"], ascending=[True, False]).iloc[-1]
-        label = f"category {str(category).replace('_', ' ')}, {year}"
-        q.observe(
-            f"category.{category}.level.{year}", row["level_jpy_100m"], units.JPY_100M, label, row["raw_cell"],
-            "medium" if row["is_derived"] else "high", (), str(row["edition"]), row["derivation"],
-        )  # fmt: skip
-    for key in list(q):
-        name, year = key.split(".")[1], int(key.rsplit(".", 1)[1])
-        before = f"category.{name}.level.{year - 1}"
-        if before in q and q[before].edition == q[key].edition:
-            label = f"growth of category {name.replace('_', ' ')} in {year}"
-            q.compute(f"category.{name}.growth.{year}", growth_pct, [key, before], units.PERCENT, label)
-    return q
-
-
-def describe_levels(series_levels: pd.DataFrame, known: Quantities) -> Quantities:
-    """Every further series as models may see it: one edition or scope, in yen, dollars and prices of 2020.
-
-    Keys `<series>.level.series.<year>`, with `level_usd` and `level_real` where the rate and price of
-    the year are in `known`. Counts have a level only. Source: clean.level_series.
-    """
-    q = Quantities(items=known.values())
-    for row in series_levels.itertuples():
-        unit = units.UNITS[row.unit]
-        said = f"{series_words(row.series)}, {row.year}, {row.edition_label}"
-        native = "level_usd" if unit is units.USD_BN else "level"
-        key = {measure: f"{row.series}.{measure}.series.{row.year}" for measure in ("level", "level_usd", "level_real")}
-        caveats = ("releases",) if row.series.startswith("content.") else ()
-        q.observe(
-            key[native], row.level, unit, said, row.raw_cell, row.confidence, caveats, row.edition_label,
-            row.derivation,
-        )  # fmt: skip
-        rate, price = f"fx.usdjpy.level.{row.year}", f"price.cpi.level.{row.year}"
-        at_rate = f"{said}, at the year's average exchange rate"
-        if rate in known and unit is units.USD_BN:
-            q.compute(key["level"], jpy_100m, [key["level_usd"], rate], units.JPY_100M, at_rate)
-        elif rate in known and unit is units.JPY_100M:
-            q.compute(key["level_usd"], usd_bn, [key["level"], rate], units.USD_BN, at_rate)
-        if price in known and key["level"] in q and unit is not units.COUNT:
-            label = f"{said}, in prices of 2020"
-            q.compute(key["level_real"], real_level, [key["level"], price], units.JPY_100M, label)
-    return Quantities(items=[item for key, item in q.items() if key not in known])
-
-
-def describe_content(content: pd.DataFrame, market: Quantities) -> Quantities:
-    """Overseas sales of all content in its current scope, the old scope beside it, and anime's part.
-
-    Growth compares the releases of two years (there is no series in one release), in one scope.
-    """
-    q = Quantities()
-    for scope, variant in (("current", ""), ("old", ".old_scope")):
-        rows = content[content["scope"] == scope]
-        for (sector, year), readings in rows.groupby(["sector", "year"]):
-            row = readings.sort_values(["is_rounded", "is_derived"], ascending=False, kind="stable").iloc[-1]
-            label = f"overseas sales of content, {str(sector).replace('_', ' ')}, {year}, {scope} scope"
-            q.observe(
-                f"content.{sector}.level{variant}.{year}", row["level_jpy_100m"], units.JPY_100M, label,
-                row["raw_cell"], "medium" if row["is_derived"] or row["is_rounded"] else "high",
-                ("rounded",) if row["is_rounded"] else (), row["release"], row["derivation"],
-            )  # fmt: skip
-    years = sorted(int(key.rsplit(".", 1)[1]) for key in q if key.startswith("content.total.level.2"))
-    for year in years:
-        if year - 1 in years:
-            pair = [f"content.total.level.{year}", f"content.total.level.{year - 1}"]
-            label = f"growth of overseas sales of content in {year}, current scope, across two releases"
-            q.compute(f"content.total.growth.{year}", growth_pct, pair, units.PERCENT, label, caveats=("releases",))
-    joined = q.joined(market)
-    out = Quantities(items=q.values())
-    for year in years:
-        if f"market.overseas.level.{year}" in market:
-            pair = [f"market.overseas.level.{year}", f"content.total.level.{year}"]
-            label = f"share of anime (AJA overseas) in overseas sales of content, {year}"
-            joined.compute(f"content.anime.share.{year}", share_pct, pair, units.PERCENT, label)
-            out._add(joined[f"content.anime.share.{year}"])
-    return out
-
-
-def describe_rates(rates: pd.DataFrame, spot: pd.DataFrame) -> Quantities:
-    """Exchange rates beside the recommended annual average: other averages, and single days."""
-    q = Quantities()
-    for row in rates[~rates["is_recommended"] & ~rates["is_partial_year"]].itertuples():
-        label = f"yen per US dollar, {row.year}, {row.method.replace('_', ' ')}"
-        q.observe(f"fx.usdjpy.level.{row.method}.{row.year}", row.usdjpy, units.RATE, label, row.raw_cell)
-    for row in spot.itertuples():
-        q.observe(
-            f"fx.usdjpy.spot.{row.date}", row.usdjpy, units.RATE, f"yen per US dollar on {row.date}", row.raw_cell
-        )
-    return q
-
-
-MARKET_CAP_GROUPS = {
-    "nine entertainment firms chosen by Nikkei": "entertainment_nine",
-    "nine main automakers": "automakers_nine",
-}
-
-
-def describe_market_cap(market_cap: pd.DataFrame) -> Quantities:
-    """Market value of the two groups of nine on the days at hand, and the gap between them."""
-    q = Quantities()
-    rows = market_cap[market_cap["entity"].isin(list(MARKET_CAP_GROUPS))]
-    for row in rows[rows["measure"] == "combined market cap"].itertuples():
-        name = MARKET_CAP_GROUPS[row.entity]
-        label = f"market value of {row.entity}, {row.date}"
-        q.observe(
-            f"market_cap.{name}.level.{row.date}", row.value, replace(units.JPY_TRN, digits=1), label, row.raw_cell,
-            "medium", derivation=row.derivation,
-        )  # fmt: skip
-    for row in rows[rows["measure"] == "change since end-2024"].itertuples():
-        label = f"change of market value of {row.entity} since the end of 2024, on {row.date}"
-        key = f"market_cap.{MARKET_CAP_GROUPS[row.entity]}.growth.{row.date}"
-        q.observe(key, row.value, replace(units.PERCENT, digits=0), label, row.raw_cell, "medium")
-    for key in [key for key in q if key.startswith("market_cap.entertainment_nine.level")]:
-        other, date = key.replace("entertainment", "automakers"), key.rsplit(".", 1)[1]
-        label = f"nine entertainment firms minus nine automakers, market value on {date}"
-        q.compute(
-            f"market_cap.entertainment_nine.lead.{date}", difference, [key, other], units.JPY_TRN, label, digits=1
-        )
-    return q

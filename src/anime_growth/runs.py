@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anime_growth import clean, ledger, parameters, paths, sources
-from anime_growth.errors import InputError
+from anime_growth.errors import InputError, StepFailed
 from anime_growth.pipeline import STEPS, StepSpec
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 # A cell that takes longer than this hangs; the whole chain takes seconds.
 CELL_DEADLINE_SECONDS = 300
 NOTHING: Callable[[str], None] = lambda _: None  # noqa: E731
-
-
-class StepFailed(Exception):
-    """A notebook did not reach its end; the message says which cell, what, and where to read on."""
 
 
 def run(values: Mapping[str, Any], on_step: Callable[[str], None] = NOTHING) -> Path:

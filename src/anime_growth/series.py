@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from anime_growth import units
+from anime_growth.arithmetic import count
 from anime_growth.errors import InputError
-from anime_growth.quantities import Quantities, count, series_words
+from anime_growth.quantities import Quantities, series_words
 from anime_growth.units import Unit
 
 # parameter `basis` -> (measure in keys, end of names, words)

@@ -14,12 +14,12 @@ from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from anime_growth import paths, units
+from anime_growth import cells, paths, units
 from anime_growth.errors import InputError
 
 PACKAGE = "datapackage.json"
@@ -323,29 +323,13 @@ def place(address: str) -> str:
     'data/raw/aja/2025/aja_market_best.csv, row 24 (year 2024), field broad_total'
     """
     row, _, column = address.partition("#")
-    parts = parse_cell(f"{row}#{column}")
+    parts = cells.parse(f"{row}#{column}")
     described = ", ".join(f"{key} {value}" for key, value in parts["row"].items())
     rows = pd.concat(file.rows for file in raw_files() if file.reference == parts["file"])
     line = f" {rows.loc[rows['raw_row'] == row, 'raw_line'].iloc[0]}"
     return f"{paths.shown(paths.raw() / parts['file'])}, row{line} ({described})" + (
         f", field {column}" if column else ""
     )
-
-
-def cell(raw_row: str, column: str) -> str:
-    """Address of one raw cell: `<file below data/raw>?<key>=<value>&…#<column>`."""
-    return f"{raw_row}#{column}"
-
-
-def parse_cell(address: str) -> dict[str, Any]:
-    """The parts of a cell's address.
-
-    >>> parse_cell("aja/2025/aja_market_best.csv?year=2024#broad_total")
-    {'file': 'aja/2025/aja_market_best.csv', 'row': {'year': '2024'}, 'column': 'broad_total'}
-    """
-    file_and_row, column = address.rsplit("#", 1)
-    file, row = file_and_row.split("?", 1)
-    return {"file": file, "row": dict(parse_qsl(row, keep_blank_values=True)), "column": column}
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -26,8 +26,9 @@ import numpy as np
 import pandas as pd
 
 from anime_growth import units
+from anime_growth.arithmetic import cagr_pct, ratio, usd_bn
 from anime_growth.errors import InputError
-from anime_growth.quantities import MODEL_WORDS, Quantities, cagr_pct, ratio, usd_bn
+from anime_growth.quantities import MODEL_WORDS, Quantities
 
 if TYPE_CHECKING:  # what a target asks needs no fits, and not the libraries that make them
     from anime_growth.series import Subject

@@ -18,7 +18,7 @@ import nbformat
 from rich.console import Console
 from rich.table import Table
 
-from anime_growth import backtest, clean, paths, projections, quantities, series, specifications, targets, trends
+from anime_growth import backtest, clean, describe, paths, projections, series, specifications, targets, trends
 
 ROUNDS = 5
 
@@ -70,8 +70,8 @@ def notebook_seconds(name: str) -> float:
 def main() -> None:
     tables = clean.clean_all()
     market = clean.market(tables, clean.choose_edition(tables["market_editions"], "latest"))
-    broad = quantities.describe_market(market, tables["breaks"])
-    content = quantities.describe_content(tables["content_exports"], broad)
+    broad = describe.describe_market(market, tables["breaks"])
+    content = describe.describe_content(tables["content_exports"], broad)
     known = broad.joined(content)
     known = known.joined(targets.target_quantities(tables["targets"], tables["content_exports"], known))
     subjects = series.in_every_basis(known, "market.overseas", 2002)

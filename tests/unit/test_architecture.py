@@ -10,8 +10,20 @@ from anime_growth import paths
 
 # Figures flow from left to right; a module may import only what stands before it.
 ORDER = [
-    *("errors", "paths", "words", "units", "sources", "expressions", "clean", "checks"),
-    *("quantities", "series", "trends", "backtest", "specifications", "projections", "ledger", "targets"),
+    *("errors", "paths", "words", "units", "cells", "sources", "expressions", "clean", "checks"),
+    *(
+        "arithmetic",
+        "quantities",
+        "trace",
+        "describe",
+        "series",
+        "trends",
+        "backtest",
+        "specifications",
+        "projections",
+        "ledger",
+        "targets",
+    ),
     *("figures", "claims", "narrative", "report"),
     *("parameters", "pipeline", "runs", "cli"),
 ]
@@ -41,7 +53,7 @@ def test_imports_never_run_back(name):
 def test_no_module_but_sources_opens_raw_files():
     """`paths.raw` is asked for by the reader, by messages, for the rules, and to keep runs out of it."""
     users = {path.stem for path in SOURCE.glob("*.py") if "paths.raw()" in path.read_text(encoding="utf-8")}
-    assert users == {"sources", "clean", "claims", "pipeline"}
+    assert users == {"sources", "clean", "trace", "claims", "pipeline"}
 
 
 def code_of(notebook: str) -> str:

@@ -4,11 +4,12 @@ import pandas as pd
 import pytest
 
 from anime_growth import claims, expressions, paths, units
+from anime_growth.arithmetic import growth_pct
 from anime_growth.errors import InputError
-from anime_growth.quantities import Quantities, growth_pct
+from anime_growth.quantities import Quantities
 
 CELL = "aja/2025/aja_market_editions.csv?year=2024&series=broad_overseas&edition=2025#value"
-ROWS = {CELL.split("#")[0]: {"sha256": "0", "source_id": "S001"}}
+ROWS = {CELL.split("#")[0]: {"sha256": "0", "source_id": "S001", "also": []}}
 
 
 def quantities() -> Quantities:

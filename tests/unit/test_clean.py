@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from anime_growth import checks, clean, sources, units
+from anime_growth import cells, checks, clean, sources, units
 from anime_growth.errors import InputError
 
 EDITIONS, STUDIO, CATEGORIES = "aja_market_editions.csv", "aja_production.csv", "aja_categories.csv"
@@ -59,7 +59,7 @@ def test_a_raw_cell_holds_the_level_that_stands_next_to_it(tables):
     }.items():  # fmt: skip
         rows = {}
         for _, row in tables[tidy].iterrows():
-            address = sources.parse_cell(row["raw_cell"])
+            address = cells.parse(row["raw_cell"])
             if not rows:
                 raw = sources.read(address["file"].rsplit("/", 1)[1].removesuffix(".csv"))
                 rows = raw.set_index("raw_row")[address["column"]].to_dict()

@@ -23,10 +23,10 @@ from matplotlib.text import Text
 from anime_growth import (
     backtest,
     clean,
+    describe,
     figures,
     pipeline,
     projections,
-    quantities,
     series,
     specifications,
     targets,
@@ -75,17 +75,17 @@ class World:
         basis: str = "yen",
     ) -> None:
         content, announced = tables["content_exports"], tables["targets"]
-        broad = quantities.describe_market(market, tables["breaks"])
-        studio = quantities.describe_studio(tables["studio_editions"])
-        exports = quantities.describe_content(content, broad)
+        broad = describe.describe_market(market, tables["breaks"])
+        studio = describe.describe_studio(tables["studio_editions"])
+        exports = describe.describe_content(content, broad)
         known = broad.joined(
             studio,
-            quantities.describe_gap(broad, studio),
-            quantities.describe_categories(tables["categories"]),
+            describe.describe_gap(broad, studio),
+            describe.describe_categories(tables["categories"]),
             exports,
-            quantities.describe_levels(tables["series_levels"], broad),
-            quantities.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
-            quantities.describe_market_cap(tables["market_cap"]),
+            describe.describe_levels(tables["series_levels"], broad),
+            describe.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
+            describe.describe_market_cap(tables["market_cap"]),
             targets.target_quantities(announced, content, broad.joined(exports)),
         )
         self.market, self.tables, self.known, self.basis, self.horizon = market, tables, known, basis, horizon
@@ -477,13 +477,13 @@ def test_no_title_claims_growth_when_overseas_falls(falling: World) -> None:
 
 def test_a_new_low_is_called_one(tables: dict[str, pd.DataFrame]) -> None:
     market = scaled(clean.market(tables, 2025), 0.05)
-    q = quantities.describe_market(market, tables["breaks"])
+    q = describe.describe_market(market, tables["breaks"])
     assert figures.three_measures(market, q).title == "Overseas in yen is lower in 2024 than in any year since 2002"
 
 
 def test_the_fastest_year_is_called_the_fastest(tables: dict[str, pd.DataFrame]) -> None:
     market = scaled(clean.market(tables, 2025), 3.0)
-    q = quantities.describe_market(market, tables["breaks"])
+    q = describe.describe_market(market, tables["breaks"])
     assert "the fastest of 22 years" in figures.overseas_growth(market, tables["breaks"], q).title
 
 

@@ -9,12 +9,13 @@ from anime_growth import (
     checks,
     claims,
     clean,
+    describe,
     narrative,
     pipeline,
     projections,
-    quantities,
     series,
     targets,
+    trace,
     trends,
 )
 
@@ -33,11 +34,11 @@ def test_no_template_of_the_narrative_types_a_number(template):
 def story(tables, market, horizon=2033, start=2002, basis="yen"):
     """Tell the narrative of any market table, through the same functions as the notebooks."""
     tables = {**tables, "market": market, "checks": checks.run(tables)}
-    q = quantities.describe_market(market, tables["breaks"])
-    studio = quantities.describe_studio(tables["studio_editions"])
-    q = q.joined(studio, quantities.describe_gap(q, studio), quantities.describe_content(tables["content_exports"], q))
-    q = q.joined(quantities.describe_market_cap(tables["market_cap"]))
-    q = q.joined(quantities.describe_rates(tables["exchange_rates"], tables["spot_rates"]))
+    q = describe.describe_market(market, tables["breaks"])
+    studio = describe.describe_studio(tables["studio_editions"])
+    q = q.joined(studio, describe.describe_gap(q, studio), describe.describe_content(tables["content_exports"], q))
+    q = q.joined(describe.describe_market_cap(tables["market_cap"]))
+    q = q.joined(describe.describe_rates(tables["exchange_rates"], tables["spot_rates"]))
     q = q.joined(targets.target_quantities(tables["targets"], tables["content_exports"], q))
     subjects = series.in_every_basis(q, "market.overseas", start)
     subject = subjects[basis]
@@ -56,7 +57,7 @@ def story(tables, market, horizon=2033, start=2002, basis="yen"):
         projections.projection_quantities(projected, fits, subject, q),
         targets.chance_quantities(likely, subjects["yen"], subjects["usd"], q),
     )
-    verdicts, implied = claims.judge(q, quantities.raw_rows(tables))
+    verdicts, implied = claims.judge(q, trace.raw_rows(tables))
     q = q.joined(implied)
     return narrative.tell(narrative.context(tables, table, projected, verdicts, q), q)
 
@@ -152,7 +153,7 @@ def test_the_chance_is_told_with_its_range_and_its_error(tables):
 
 def test_in_html_every_number_carries_its_key_and_in_markdown_none(tables):
     market = clean.market(tables, 2025)
-    q = quantities.describe_market(market, tables["breaks"])
+    q = describe.describe_market(market, tables["breaks"])
     shown = narrative.Teller(q, as_html=True).n("market.overseas.growth", 2024)
     assert 'data-key="market.overseas.growth.2024"' in shown
     assert ">26.0 %<" in shown
@@ -162,9 +163,9 @@ def test_in_html_every_number_carries_its_key_and_in_markdown_none(tables):
 def test_a_headline_never_rests_on_a_row_of_low_confidence(tables):
     """Every quantity that the narrative shows, but for the passage that calls itself exploration."""
     market = clean.market(tables, 2025)
-    q = quantities.describe_market(market, tables["breaks"])
+    q = describe.describe_market(market, tables["breaks"])
     assert all(item.confidence != "low" for item in q.values())
-    studio = quantities.describe_studio(tables["studio_editions"])
+    studio = describe.describe_studio(tables["studio_editions"])
     for part in ("total", "overseas", "domestic"):
         assert studio[f"studio.{part}.level.2024"].confidence == "high"
 

@@ -11,10 +11,11 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from anime_growth import clean, paths, quantities, sources, units
-from anime_growth.clean import CONFIDENCE
+from anime_growth import arithmetic, cells, clean, describe, paths, sources, trace, units
+from anime_growth.arithmetic import growth_pct
+from anime_growth.cells import CONFIDENCE
 from anime_growth.errors import InputError
-from anime_growth.quantities import Quantities, growth_pct
+from anime_growth.quantities import Quantities
 
 
 @pytest.fixture
@@ -34,24 +35,24 @@ def small():
 @pytest.mark.parametrize(
     ("function", "arguments", "result"),
     [
-        (quantities.growth_pct, (150, 100), 50),
-        (quantities.growth_pct, (75, 100), -25),
-        (partial(quantities.cagr_pct, years=2), (144, 100), 20),
-        (partial(quantities.cagr_pct, years=1), (150, 100), 50),
-        (quantities.share_pct, (30, 120), 25),
-        (quantities.contribution_pct, (130, 100, 250, 200), 60),
-        (quantities.contribution_points, (130, 100, 200), 15),
-        (quantities.difference, (30, 50), -20),
-        (quantities.ratio, (30, 120), 0.25),
-        (quantities.log_change, (math.e * 7, 7), 100),
-        (quantities.rank_from_top, (5, 9, 5, 1, 7), 3),
-        (quantities.rank_from_top, (5,), 1),
-        (quantities.usd_bn, (10_000, 100), 10),
-        (quantities.real_level, (110, 110), 100),
-        (quantities.lead_change, (1, -1), 1),
-        (quantities.lead_change, (-1, 1), -1),
-        (quantities.lead_change, (2, 1), 0),
-        (quantities.lead_change, (-2, -1), 0),
+        (arithmetic.growth_pct, (150, 100), 50),
+        (arithmetic.growth_pct, (75, 100), -25),
+        (partial(arithmetic.cagr_pct, years=2), (144, 100), 20),
+        (partial(arithmetic.cagr_pct, years=1), (150, 100), 50),
+        (arithmetic.share_pct, (30, 120), 25),
+        (arithmetic.contribution_pct, (130, 100, 250, 200), 60),
+        (arithmetic.contribution_points, (130, 100, 200), 15),
+        (arithmetic.difference, (30, 50), -20),
+        (arithmetic.ratio, (30, 120), 0.25),
+        (arithmetic.log_change, (math.e * 7, 7), 100),
+        (arithmetic.rank_from_top, (5, 9, 5, 1, 7), 3),
+        (arithmetic.rank_from_top, (5,), 1),
+        (arithmetic.usd_bn, (10_000, 100), 10),
+        (arithmetic.real_level, (110, 110), 100),
+        (arithmetic.lead_change, (1, -1), 1),
+        (arithmetic.lead_change, (-1, 1), -1),
+        (arithmetic.lead_change, (2, 1), 0),
+        (arithmetic.lead_change, (-2, -1), 0),
     ],
 )
 def test_each_line_of_arithmetic_gives_what_a_hand_gets(function, arguments, result):
@@ -67,8 +68,8 @@ def test_contributions_of_the_parts_to_the_growth_of_the_whole_add_up_to_it(ever
 
 
 def test_years_are_cut_into_runs_without_a_gap():
-    assert quantities.contiguous([2023, 2013, 2022]) == [[2013], [2022, 2023]]
-    assert quantities.contiguous([]) == []
+    assert describe.contiguous([2023, 2013, 2022]) == [[2013], [2022, 2023]]
+    assert describe.contiguous([]) == []
 
 
 # --- the set -------------------------------------------------------------------------------------
@@ -77,22 +78,22 @@ def test_a_computed_quantity_is_the_function_of_its_inputs_and_says_so(small):
     small.compute("market.overseas.growth.2024", growth_pct, pair, units.PERCENT, "growth")
     item = small["market.overseas.growth.2024"]
     assert item.value == growth_pct(21702, 17222)
-    assert item.method == "anime_growth.quantities.growth_pct"
+    assert item.method == "anime_growth.arithmetic.growth_pct"
     assert item.inputs == tuple(pair)
     assert (item.number, item.text, item.period, item.edition) == ("26.0", "26.0 %", "2024", "2025")
 
 
 def test_a_function_with_fixed_arguments_names_them_in_its_method(small):
     pair = ["market.overseas.level.2024", "market.overseas.level.2023"]
-    small.compute("x.cagr", partial(quantities.cagr_pct, years=1), pair, units.PERCENT_A_YEAR, "growth")
-    assert small["x.cagr"].method == "anime_growth.quantities.cagr_pct(years=1)"
+    small.compute("x.cagr", partial(arithmetic.cagr_pct, years=1), pair, units.PERCENT_A_YEAR, "growth")
+    assert small["x.cagr"].method == "anime_growth.arithmetic.cagr_pct(years=1)"
 
 
 def test_confidence_is_the_lowest_of_the_inputs_and_editions_are_listed(small):
     keys = list(small)
-    small.compute("x.high", quantities.ratio, [keys[0], keys[0]], units.RATIO, "")
-    small.compute("x.medium", quantities.ratio, [keys[0], keys[1]], units.RATIO, "")
-    small.compute("x.low", quantities.ratio, [keys[1], keys[2]], units.RATIO, "")
+    small.compute("x.high", arithmetic.ratio, [keys[0], keys[0]], units.RATIO, "")
+    small.compute("x.medium", arithmetic.ratio, [keys[0], keys[1]], units.RATIO, "")
+    small.compute("x.low", arithmetic.ratio, [keys[1], keys[2]], units.RATIO, "")
     assert [small[key].confidence for key in ("x.high", "x.medium", "x.low")] == ["high", "medium", "low"]
     assert small["x.low"].edition == "2025, 2024"
     assert small["x.high"].edition == "2025"
@@ -100,7 +101,7 @@ def test_confidence_is_the_lowest_of_the_inputs_and_editions_are_listed(small):
 
 def test_a_computed_quantity_carries_the_caveats_of_its_inputs(small):
     keys = list(small)
-    small.compute("x.share", quantities.share_pct, [keys[2], keys[0]], units.PERCENT, "")
+    small.compute("x.share", arithmetic.share_pct, [keys[2], keys[0]], units.PERCENT, "")
     assert "derived" in small["x.share"].caveats
 
 
@@ -134,7 +135,7 @@ def test_a_key_like_no_other_is_refused_with_where_to_look(small):
 
 def test_an_unknown_input_is_refused(small):
     with pytest.raises(InputError, match=r"quantity market\.overseas\.level\.1999"):
-        small.compute("x.y", quantities.ratio, ["market.overseas.level.1999"] * 2, units.RATIO, "")
+        small.compute("x.y", arithmetic.ratio, ["market.overseas.level.1999"] * 2, units.RATIO, "")
 
 
 def test_joining_leaves_both_sets_as_they_were(small):
@@ -188,7 +189,7 @@ def test_what_is_written_is_read_back_to_the_last_digit(every_quantity, tmp_path
 
 
 def test_written_raw_cells_carry_file_row_column_hash_and_source(every_quantity, tables, tmp_path):
-    every_quantity.write(tmp_path / "quantities.json", quantities.raw_rows(tables))
+    every_quantity.write(tmp_path / "quantities.json", rows=trace.raw_rows(tables))
     entry = json.loads((tmp_path / "quantities.json").read_text(encoding="utf-8"))["market.overseas.level.2024"]
     (cell,) = entry["inputs"]
     file = next(file for file in sources.raw_files() if file.resource.name == "aja_market_editions")
@@ -199,6 +200,7 @@ def test_written_raw_cells_carry_file_row_column_hash_and_source(every_quantity,
         "column": "value",
         "sha256": file.resource.hash.removeprefix("sha256:"),
         "source_id": "S001",
+        "also": ["S002", "S003", "S004", "S005"],
     }
     again = Quantities.read(tmp_path / "quantities.json")
     assert dict(again) == dict(every_quantity)
@@ -211,8 +213,8 @@ def test_two_writings_are_the_same_bytes(every_quantity, tmp_path):
 
 
 def test_the_raw_cells_behind_a_quantity_are_found_through_all_its_inputs(every_quantity):
-    found = quantities.raw_behind(every_quantity, "market.overseas.growth_usd.2024")
-    assert {sources.parse_cell(cell)["row"]["year"] for cell in found} == {"2023", "2024"}
+    found = trace.raw_behind(every_quantity, "market.overseas.growth_usd.2024")
+    assert {cells.parse(cell)["row"]["year"] for cell in found} == {"2023", "2024"}
     assert {cell.split("?")[0] for cell in found} == {
         "aja/2025/aja_market_editions.csv",
         "exchange_rates/2026-10-30/usdjpy_annual.csv",
@@ -282,7 +284,7 @@ def test_every_observed_value_stands_in_the_raw_cell_it_names(every_quantity):
     files, seen = {}, 0
     for item in every_quantity.values():
         for address in (name for name in item.inputs if "?" in name):
-            cell = sources.parse_cell(address)
+            cell = cells.parse(address)
             if cell["file"] not in files:
                 with (paths.raw() / cell["file"]).open(encoding="utf-8", newline="") as file:
                     files[cell["file"]] = list(csv.DictReader(file))
@@ -317,7 +319,7 @@ def test_every_key_follows_the_grammar_of_keys_and_every_unit_is_known(every_qua
 
 
 def label_of(address):
-    return sources.parse_cell(address)["row"]["edition"]
+    return cells.parse(address)["row"]["edition"]
 
 
 def test_growth_never_compares_two_editions(every_quantity):
@@ -325,7 +327,7 @@ def test_growth_never_compares_two_editions(every_quantity):
     found = 0
     for key in every_quantity:
         if growth.fullmatch(key):
-            printed = [cell for cell in quantities.raw_behind(every_quantity, key) if cell.startswith("aja/")]
+            printed = [cell for cell in trace.raw_behind(every_quantity, key) if cell.startswith("aja/")]
             assert len(printed) == 2, key
             assert len({label_of(cell) for cell in printed}) == 1, f"{key} compares {printed}"
             found += 1
@@ -385,7 +387,7 @@ def test_growth_into_a_year_of_another_scope_or_method_carries_the_note(every_qu
 
 # --- the describing functions on small tables ----------------------------------------------------
 def test_an_edition_with_a_gap_gives_no_growth_over_the_gap(tables):
-    early = quantities.describe_market(clean.market(tables, 2023), tables["breaks"])
+    early = describe.describe_market(clean.market(tables, 2023), tables["breaks"])
     assert "market.total.level.2013" in early
     assert "market.total.growth.2021" not in early
     assert "market.total.growth.2022" in early
@@ -393,7 +395,7 @@ def test_an_edition_with_a_gap_gives_no_growth_over_the_gap(tables):
 
 
 def test_a_year_that_an_edition_does_not_print_has_no_quantity(tables):
-    early = quantities.describe_market(clean.market(tables, 2023), tables["breaks"])
+    early = describe.describe_market(clean.market(tables, 2023), tables["breaks"])
     assert not any(key.endswith(".2024") for key in early)
     assert early.edition == "2023"
 
@@ -414,7 +416,7 @@ def studio(*rows):
 
 
 def test_a_studio_level_is_the_most_trusted_reading_then_the_newest():
-    q = quantities.describe_studio(
+    q = describe.describe_studio(
         studio((2020, "2021", 100, "high"), (2020, "2023", 110, "low"), (2021, "2022", 120, "high"),
                (2021, "2023", 130, "high"))
     )  # fmt: skip
@@ -423,7 +425,7 @@ def test_a_studio_level_is_the_most_trusted_reading_then_the_newest():
 
 
 def test_studio_growth_stays_inside_one_edition_even_where_the_levels_come_from_two():
-    q = quantities.describe_studio(
+    q = describe.describe_studio(
         studio((2020, "2021", 100, "high"), (2020, "2023", 110, "medium"), (2021, "2023", 132, "high"))
     )
     assert q["studio.overseas.level.2020"].value == 100
@@ -432,12 +434,12 @@ def test_studio_growth_stays_inside_one_edition_even_where_the_levels_come_from_
 
 
 def test_studio_growth_that_no_single_edition_prints_is_left_out():
-    q = quantities.describe_studio(studio((2020, "2021", 100, "high"), (2021, "2022", 120, "high")))
+    q = describe.describe_studio(studio((2020, "2021", 100, "high"), (2021, "2022", 120, "high")))
     assert "studio.overseas.growth.2021" not in q
 
 
 def test_two_readings_of_the_same_edition_are_not_mixed_in_one_growth():
-    q = quantities.describe_studio(
+    q = describe.describe_studio(
         studio(
             (2019, "2023 (via A)", 50, "medium"), (2020, "2023 (via A)", 100, "medium"),
             (2020, "2023 (via B)", 200, "medium"), (2021, "2023 (via B)", 300, "medium"),

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anime_growth import clean, paths, quantities, series, sources, trends, units
-from anime_growth.clean import CONFIDENCE
+from anime_growth import cells, clean, describe, paths, series, sources, trace, trends, units
+from anime_growth.cells import CONFIDENCE
 from anime_growth.errors import InputError
 from anime_growth.quantities import Quantities
 
@@ -40,7 +40,7 @@ def added(levels, name="tourism.receipts", unit=units.JPY_100M, known=None):
         for year, level in levels.items()
     )  # fmt: skip
     known = known or rates_and_prices()
-    return known.joined(quantities.describe_levels(rows, known))
+    return known.joined(describe.describe_levels(rows, known))
 
 
 # --- which series there are ----------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_dollars_and_prices_of_2020_are_yen_over_the_rate_and_the_index_of_the_y
 
 def test_a_level_in_dollars_rests_on_the_printed_cell_and_the_rate(described):
     chosen = series.choose(described, "studio.overseas", "usd", 2002)
-    files = {cell.split("?")[0] for cell in quantities.raw_behind(described, chosen.keys[2022])}
+    files = {cell.split("?")[0] for cell in trace.raw_behind(described, chosen.keys[2022])}
     assert files == {"aja/2025/aja_production.csv", "exchange_rates/2026-10-30/usdjpy_annual.csv"}
 
 
@@ -308,9 +308,9 @@ def add(study, levels, changes=None, extra=(), declared=DECLARED_UNITS, folder="
         for (name, unit), years in levels.items()
         for year, value in years.items()
     ]  # fmt: skip
-    for at, cells in (changes or {}).items():
-        rows[at].update(cells)
-    rows += [{**rows[at], **cells} for at, cells in extra]
+    for at, changed in (changes or {}).items():
+        rows[at].update(changed)
+    rows += [{**rows[at], **changed} for at, changed in extra]
     path = study / "data" / "raw" / folder / "annual_series.csv"
     path.parent.mkdir(parents=True)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -368,13 +368,13 @@ def test_added_series_can_be_chosen_and_followed_to_their_raw_cells(study):
         },
     )
     tables = clean.clean_all()
-    known = quantities.describe_market(clean.market(tables, 2025), tables["breaks"])
-    known = known.joined(quantities.describe_levels(tables["series_levels"], known))
+    known = describe.describe_market(clean.market(tables, 2025), tables["breaks"])
+    known = known.joined(describe.describe_levels(tables["series_levels"], known))
     assert {"tourism.receipts", "tourism.abroad", "works.titles"} < set(series.available(known))
     chosen = series.choose(known, "tourism.receipts", "yen", 2010)
     assert dict(chosen.levels) == {year: 1000 + 10 * (year - 2010) for year in YEARS}
     assert (chosen.slug, chosen.words, chosen.source) == ("tourism_receipts", "tourism receipts", "added series")
-    (cell,) = quantities.raw_behind(known, chosen.keys[2012])
+    (cell,) = trace.raw_behind(known, chosen.keys[2012])
     assert cell == "tourism/2026-11-01/annual_series.csv?series=tourism.receipts&year=2012#value"
     assert path.relative_to(paths.raw()).as_posix() == cell.split("?")[0]
     rate = known["fx.usdjpy.level.2015"].value
@@ -450,7 +450,7 @@ def test_an_added_series_of_an_unknown_source_is_refused(study):
 # --- the estimate question -----------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def estimate(described, tables):
-    return quantities.describe_estimate(described, tables["breaks"])
+    return describe.describe_estimate(described, tables["breaks"])
 
 
 @pytest.fixture(scope="module")
@@ -487,7 +487,7 @@ def test_growth_beyond_receipts_is_the_difference_of_both_growths(estimate, desc
     broad, receipts = (described[key] for key in found.inputs)
     assert broad.value == pytest.approx((21702 / 17222 - 1) * 100, rel=1e-12)
     levels = [described[key] for key in receipts.inputs]
-    assert len({sources.parse_cell(level.inputs[0])["row"]["edition"] for level in levels}) == 1
+    assert len({cells.parse(level.inputs[0])["row"]["edition"] for level in levels}) == 1
     assert found.value == pytest.approx(broad.value - (levels[0].value / levels[1].value - 1) * 100, rel=1e-12)
 
 
@@ -512,7 +512,7 @@ def test_nothing_of_the_estimate_is_surer_than_the_rows_behind_it(estimate, desc
     together = described.joined(estimate)
     judged = 0
     for key, item in estimate.items():
-        behind = [trust.get(cell, "high") for cell in quantities.raw_behind(together, key)]
+        behind = [trust.get(cell, "high") for cell in trace.raw_behind(together, key)]
         assert CONFIDENCE.index(item.confidence) <= min(map(CONFIDENCE.index, behind)), key
         judged += "low" in behind
     assert judged >= 10
@@ -522,18 +522,18 @@ def test_nothing_of_the_estimate_is_surer_than_the_rows_behind_it(estimate, desc
 def test_without_a_change_of_method_or_with_few_years_before_it_there_is_no_estimate(described, tables):
     breaks = tables["breaks"]
     other = breaks[~((breaks["series"] == "market.overseas") & (breaks["kind"] == "method"))]
-    assert len(quantities.describe_estimate(described, other)) == 0
+    assert len(describe.describe_estimate(described, other)) == 0
     early = breaks.assign(year=breaks["year"].where(breaks["note_id"] != "N7", 2004))
-    assert len(quantities.describe_estimate(described, early)) == 0
+    assert len(describe.describe_estimate(described, early)) == 0
     late = breaks.assign(year=breaks["year"].where(breaks["note_id"] != "N7", 2005))
-    assert "market.overseas.over_studio_median.2002-2004" in quantities.describe_estimate(described, late)
+    assert "market.overseas.over_studio_median.2002-2004" in describe.describe_estimate(described, late)
 
 
 def test_the_table_of_the_estimate_shows_both_levels_and_how_sure_receipts_are(described, both, tables):
-    table = quantities.estimate_table(described).set_index("year")
+    table = describe.estimate_table(described).set_index("year")
     assert list(table.index) == list(both.index) == list(range(2002, 2025))
     assert (table["market_jpy_100m"] == both["broad"]).all()
     assert (table["receipts_jpy_100m"] == both["receipts"]).all()
     assert table["ratio"].to_numpy() == pytest.approx((both["broad"] / both["receipts"]).to_numpy(), rel=1e-12)
     assert (table["receipts_confidence"] == "low").sum() == 16
-    assert quantities.estimate_table(Quantities()).empty
+    assert describe.estimate_table(Quantities()).empty

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from anime_growth import checks, clean, paths, projections, quantities, series, sources, trends
+from anime_growth import cells, checks, clean, describe, paths, projections, series, sources, trace, trends
 from anime_growth.errors import InputError
 
 EDITIONS, SUMMARY, RATES = "aja_market_editions.csv", "aja_market_best.csv", "usdjpy_annual.csv"
@@ -74,7 +74,7 @@ def test_a_row_is_found_again_by_its_address(files):
     for file in files:
         as_printed = file.rows.astype(str)
         for _, row in as_printed.iterrows():
-            address = sources.parse_cell(sources.cell(row["raw_row"], "any"))
+            address = cells.parse(cells.address(row["raw_row"], "any"))
             assert address["file"] == file.reference
             assert address["row"] == {key: row[key] for key in file.resource.table.primary_key}
             assert address["column"] == "any"
@@ -366,11 +366,11 @@ def test_nothing_that_reads_the_raw_figures_changes_them(study, tmp_path):
     tables = clean.clean_all()
     checks.run(tables)
     market = clean.market(tables, 2025)
-    described = quantities.describe_market(market, tables["breaks"])
+    described = describe.describe_market(market, tables["breaks"])
     subject = series.choose(described, "market.overseas", "yen", 2002)
     fits, _ = trends.fit_all(subject.levels)
     projections.project(fits, subject, 2030)
-    described.write(tmp_path / "quantities.json", quantities.raw_rows(tables))
+    described.write(tmp_path / "quantities.json", rows=trace.raw_rows(tables))
     assert snapshot(study / "data" / "raw") == before
 
 

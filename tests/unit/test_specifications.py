@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from anime_growth import clean, quantities, series, specifications, trends, units
+from anime_growth import clean, series, specifications, trace, trends, units
 from anime_growth.errors import InputError
 from anime_growth.quantities import Quantities
 from anime_growth.specifications import Cell
@@ -495,7 +495,7 @@ def test_each_conclusion_is_two_counts_that_rest_on_the_samples_of_every_basis(h
         assert 0 <= made[f"{base}.holds"].value <= made[f"{base}.cells"].value
         assert made[f"{base}.holds"].unit == "count"
     together = Quantities("2025", [*known.values(), *made.values()])
-    behind = quantities.raw_behind(together, "specification.overseas.grows.holds")
+    behind = trace.raw_behind(together, "specification.overseas.grows.holds")
     editions = {cell for cell in behind if cell.startswith("aja/")}
     assert len(editions) == 23
     assert any("usdjpy" in cell for cell in behind)

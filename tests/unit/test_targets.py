@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from anime_growth import quantities, series, targets, trends, units
+from anime_growth import quantities, series, targets, trace, trends, units
 from anime_growth.quantities import Quantities
 
 GOALS = {"content_2033": (2033, 200_000), "content_2028": (2028, 100_000)}  # JPY 100m
@@ -385,7 +385,7 @@ def test_a_chance_rests_on_goal_totals_and_the_sample_that_was_fitted(named, eve
                 f"target.{target}.level.{year}", *totals, f"target.{sample}.sample.2002-2024"
             }  # fmt: skip
     behind = {
-        assumption: quantities.raw_behind(every_quantity, f"target.content_2033.chance.{assumption}drift")
+        assumption: trace.raw_behind(every_quantity, f"target.content_2033.chance.{assumption}drift")
         for assumption in ("", "rate_stays.")
     }
     rate = every_quantity["fx.usdjpy.level.2010"].inputs[0]
