@@ -19,8 +19,9 @@ test: $(READY) ## check code, figures, notebooks and whole runs
 	@rm -rf data/processed/runs/nbval
 	ANIME_GROWTH_RUN=$(CURDIR)/data/processed/runs/nbval $(BIN)/pytest -p nbval.plugin -n 0 --nbval notebooks
 
-bench: $(READY) ## measure what the models cost, as ratios in one run
+bench: $(READY) ## measure what models, traces and verdicts cost, as ratios in one run
 	@$(BIN)/python tests/benchmarks/bench_trends.py
+	@$(BIN)/python tests/benchmarks/bench_claims.py
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -1,32 +1,24 @@
-"""Verdicts on the claims of articles, from rules that are data.
+"""Verdicts on the claims of articles: stated against computed, with caveats, evidence and sources.
 
-An article is a folder data/raw/articles/<name>/<date>/ with `claims.csv` (its claims in own words)
-and `rules.yml`, which binds each claim to quantities. A rule says one of three things:
-
-- `computed` (an expression over quantities in `unit`) and/or `holds` (a comparison): judged;
-- `dollars` (a yen quantity, the rate it should be converted at, another rate to try): judged, and
-  the exchange rate that the article must have used is kept as a quantity;
-- `not_checkable`: the reason, and what would be needed.
-
-The stated value is the claim's own; the default tolerance is half a unit of its last printed digit.
+The rules are data (rules.py). Every expression is evaluated over amounts with units, so that yen are
+never compared with dollars, and a wrong rule is refused by file, claim and field.
 """
 
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from anime_growth import expressions, paths, sources, units
+from anime_growth import codebook, expressions, rules, units
 from anime_growth.errors import InputError
 from anime_growth.quantities import Quantities
+from anime_growth.rules import Article, Dollars, Rule
 from anime_growth.trace import raw_behind
+from anime_growth.units import Amount, Unit
 
 SUPPORTED, CAVEAT, CONTRADICTED, NOT_CHECKABLE = VERDICTS = (
     "supported",
@@ -37,184 +29,13 @@ SUPPORTED, CAVEAT, CONTRADICTED, NOT_CHECKABLE = VERDICTS = (
 # A rate moves within a day and articles round: a dollar figure counts as made at a day's rate if it
 # is met within this, its own rounding granted.
 DAY_RATE_SPREAD_PCT = 0.1
+# The comparison with a tolerance forgives the last bits of binary arithmetic, nothing more.
+BINARY_DUST = 1 + 1e-9
 
 
-# A missing name this near to a known one is a slip of the pen.
-LIKELY_SLIP = 0.93
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Remark(_Strict):
-    """A sentence that applies where `when` holds; {keys} in it are replaced by their values."""
-
-    say: str
-    when: str | None = None
-
-
-class Alternative(_Strict):
-    """Another reading under which the claim is true, and the caveat that comes with it."""
-
-    holds: str
-    say: str
-
-
-class Dollars(_Strict):
-    """A yen quantity, the rate a dollar figure should use, and the rate it may have used instead."""
-
-    of: str
-    at: str
-    or_at: str | None = None
-
-
-class Rule(_Strict):
-    """How one claim is judged."""
-
-    computed: str | None = None
-    unit: str | None = None
-    holds: str | None = None
-    dollars: Dollars | None = None
-    tolerance: float | None = None
-    tolerance_reason: str | None = None
-    alternatives: tuple[Alternative, ...] = ()
-    caveats: tuple[Remark, ...] = ()
-    otherwise: str = ""
-    not_checkable: str | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Rule":
-        judged = [self.computed, self.holds, self.dollars]
-        if self.not_checkable is not None and any(judged):
-            raise ValueError("not_checkable stands alone, without computed, holds or dollars")
-        if self.not_checkable is None and not any(judged):
-            raise ValueError("one of computed, holds, dollars or not_checkable is needed")
-        if (self.computed is None) != (self.unit is None):
-            raise ValueError("computed and unit go together")
-        if self.unit is not None and self.unit not in units.UNITS:
-            raise ValueError(f"unit {self.unit!r} is unknown; use one of {', '.join(units.UNITS)}")
-        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
-            raise ValueError("a tolerance is a number from zero up")
-        if self.not_checkable is not None and not self.not_checkable.strip():
-            raise ValueError("not_checkable needs its reason")
-        if self.holds is not None and not expressions.KEY.search(self.holds):
-            raise ValueError("holds compares no quantity")
-        if self.tolerance is not None and not self.tolerance_reason:
-            raise ValueError("a tolerance needs its tolerance_reason")
-        return self
-
-    def expressions(self) -> Iterator[tuple[str, str]]:
-        """Every expression of the rule with the name of its field."""
-        if self.computed:
-            yield "computed", self.computed
-        if self.holds:
-            yield "holds", self.holds
-        if self.dollars:
-            yield "dollars.of", self.dollars.of
-            yield "dollars.at", self.dollars.at
-            if self.dollars.or_at:
-                yield "dollars.or_at", self.dollars.or_at
-        yield from (("alternatives.holds", item.holds) for item in self.alternatives)
-        yield from (("caveats.when", item.when) for item in self.caveats if item.when)
-
-
-@dataclass(frozen=True)
-class Article:
-    """The claims of one article with their rules."""
-
-    name: str
-    date: str
-    claims: pd.DataFrame
-    rules: dict[str, Rule]
-    rules_path: Path
-
-    def place(self, claim_id: str, field: str = "") -> str:
-        """Where a claim's rule stands, for an error message."""
-        where = f"{paths.shown(self.rules_path)}, claim {claim_id}"
-        return f"{where}, field {field}" if field else where
-
-
-class _OnceEach(yaml.SafeLoader):
-    """YAML that refuses a key given twice, of which the last would win unnoticed."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping of `node`, its keys once each."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key, (key_node, _) in zip(keys, node.value, strict=True):
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{key} is given twice", key_node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def articles() -> list[Article]:
-    """Every article under data/raw/articles, each claim with exactly one rule.
-
-    Raises InputError naming file, claim and field for a claim without a rule, a rule without a
-    claim, and a rule that cannot be read.
-    """
-    found = []
-    table = sources.read("claims")
-    folders = table["raw_row"].map(lambda row: str(Path(row.split("?")[0]).parent))
-    for folder, claims in table.groupby(folders):
-        path = paths.raw() / str(folder) / "rules.yml"
-        name, date = Path(str(folder)).parts[-2:]
-        found.append(Article(name, date, claims, _read_rules(path, list(claims["claim_id"])), path))
-    return found
-
-
-def _read_rules(path: Path, claim_ids: list[str]) -> dict[str, Rule]:
-    shown = paths.shown(path)
-    try:
-        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceEach)
-    except OSError as problem:
-        raise InputError(shown, "is missing", "Write a rule for each claim as CONTRIBUTING.md shows") from problem
-    except (UnicodeDecodeError, RecursionError) as problem:
-        raise InputError(
-            shown, "cannot be read as YAML in UTF-8", "Save it as UTF-8, without deep nesting"
-        ) from problem
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        what = getattr(problem, "problem", "") or "it cannot be parsed"
-        raise InputError(
-            f"{shown}{line}", f"is not valid YAML: {what}", "Check indentation, quotes and repeats"
-        ) from problem
-    if not isinstance(entries, dict):
-        raise InputError(shown, "holds no rules by claim id", "Write one entry a claim, such as `C01:`")
-    for claim_id in claim_ids:
-        if claim_id not in entries:
-            raise InputError(f"{shown}, claim {claim_id}", "has no rule", "Add a rule, or not_checkable with a reason")
-    rules = {}
-    for claim_id, entry in entries.items():
-        if claim_id not in claim_ids:
-            raise InputError(f"{shown}, claim {claim_id}", "is not in claims.csv", "Correct the id or delete the rule")
-        rules[claim_id] = _read_rule(f"{shown}, claim {claim_id}", entry)
-    return rules
-
-
-def _read_rule(where: str, entry: Any) -> Rule:
-    try:
-        # Lists of YAML become tuples of the frozen model.
-        ready = {key: tuple(item) if isinstance(item, list) else item for key, item in dict(entry or {}).items()}
-        rule = Rule.model_validate(ready)
-    except (ValidationError, TypeError, ValueError) as problem:
-        first = problem.errors()[0] if isinstance(problem, ValidationError) else {"loc": (), "msg": str(problem)}
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{where}, field {field}" if field else where,
-            str(first["msg"]).removeprefix("Value error, "),
-            "CONTRIBUTING.md lists the fields of a rule",
-        ) from problem
-    for field, expression in rule.expressions():
-        expressions.parse(expression, f"{where}, field {field}")
-    return rule
-
-
-# --- judging ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with what was compared."""
+    """A verdict with what was compared; the caveat still holds its {keys}."""
 
     verdict: str
     computed: str = ""
@@ -222,46 +43,275 @@ class Judgement:
     evidence: tuple[str, ...] = ()
 
 
-def judge(known: Quantities, raw_rows: Mapping[str, Mapping[str, Any]]) -> tuple[pd.DataFrame, Quantities]:
-    """Verdicts on every claim of every article, and the exchange rates that articles imply.
+def judge(
+    articles: Iterable[Article], known: Quantities, raw_rows: Mapping[str, Mapping[str, Any]]
+) -> tuple[pd.DataFrame, Quantities]:
+    """Verdicts on every claim of `articles`, and the quantities that judging them makes.
 
-    Returns one row a claim (claim_id, article, verdict, stated, computed, caveat, evidence keys,
-    source ids) and the quantities `article.<name>.implied_rate.<claim>` [JPY per USD].
+    Returns one row a claim: claim_id, article and article_words, subject, measure, period, kind,
+    verdict, stated, computed, caveat, caveat_template (the caveat with its keys in braces), evidence
+    keys and source ids, joined by "; ". The article's own page is left out of its sources. New
+    quantities are those that an article defines, the exchange rates it implies and its counts of
+    verdicts, all under `article.<name>.`. Raises InputError naming file, claim and field of a rule
+    that names an unknown quantity, mixes units, divides by zero or compares words with a number.
     """
-    implied = Quantities("", known.values())
-    rows = []
-    for article in articles():
-        for claim in article.claims.itertuples():
-            rule = article.rules[claim.claim_id]
-            if rule.dollars and rule.dollars.of in known:
-                _imply_rate(implied, article, claim, rule.dollars)
-        _agree_on_one_rate(implied, article)
-        for claim in article.claims.itertuples():
-            judgement = _judge(article, claim, implied)
-            behind = {address.split("#")[0] for key in judgement.evidence for address in raw_behind(implied, key)}
-            rows.append(
-                {
-                    "claim_id": claim.claim_id,
-                    "article": article.name,
-                    "subject": claim.subject,
-                    "measure": claim.measure,
-                    "period": claim.period,
-                    "kind": claim.kind,
-                    "verdict": judgement.verdict,
-                    "stated": _stated_text(claim),
-                    "computed": judgement.computed,
-                    "caveat": judgement.caveat,
-                    "evidence": "; ".join(judgement.evidence),
-                    "sources": "; ".join(_sources(raw_rows[row] for row in behind)),
-                }
-            )
-    new = [item for key, item in implied.items() if key not in known]
+    court = _Court(known, raw_rows)
+    rows = [row for article in articles for row in court.verdicts(article)]
+    new = [item for key, item in court.q.items() if key not in known]
     return pd.DataFrame(rows), Quantities("", new)
 
 
-def _sources(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Ids of the sources of raw rows, those that print the same figure included."""
-    return sorted({source for row in rows for source in (row["source_id"], *row["also"])})
+class _Court:
+    """All quantities while claims are judged, as amounts too, and the sources behind each."""
+
+    def __init__(self, known: Quantities, raw_rows: Mapping[str, Mapping[str, Any]]) -> None:
+        self.q = Quantities("", known.values())
+        self.raw_rows = dict(raw_rows)
+        self.amounts = {key: Amount(item.value, units.UNITS[item.unit]) for key, item in known.items()}
+        self._sources: dict[str, set[str]] = {}
+
+    # --- one article ---
+    def verdicts(self, article: Article) -> list[dict[str, str]]:
+        """A row for each claim of an article, after the quantities that its rules ask for were made."""
+        claims = list(article.claims.itertuples())
+        for claim in claims:
+            self.raw_rows[claim.raw_row] = {"source_id": claim.source_id, "also": []}
+            rule = article.rules[claim.claim_id]
+            if rule.dollars and rule.dollars.of in self.q:
+                self._imply_rate(article, claim, rule.dollars)
+        self._agree_on_one_rate(article, claims)
+        self._define(article)
+        found = [self._judge(article, claim) for claim in claims]
+        self._count(article, claims, found)
+        return [self._row(article, claim, judgement) for claim, judgement in zip(claims, found, strict=True)]
+
+    def _row(self, article: Article, claim: Any, judgement: Judgement) -> dict[str, str]:
+        behind = set().union(*(self._sources_behind(key) for key in judgement.evidence)) - {claim.source_id}
+        return {
+            "claim_id": claim.claim_id,
+            "article": article.name,
+            "article_words": article.words,
+            "subject": claim.subject,
+            "measure": claim.measure,
+            "period": claim.period,
+            "kind": claim.kind,
+            "verdict": judgement.verdict,
+            "stated": _stated_text(claim),
+            "computed": judgement.computed,
+            "caveat": self._filled(judgement.caveat, article.place(claim.claim_id)),
+            "caveat_template": judgement.caveat if rules.keys_in(judgement.caveat) else "",
+            "evidence": "; ".join(judgement.evidence),
+            "sources": "; ".join(sorted(behind)),
+        }
+
+    def _sources_behind(self, key: str) -> set[str]:
+        """Ids of the sources of all raw rows behind a quantity, those that print the same figure included."""
+        if key not in self._sources:
+            rows = (self.raw_rows[cell.split("#")[0]] for cell in raw_behind(self.q, key))
+            self._sources[key] = {source for row in rows for source in (row["source_id"], *row["also"])}
+        return self._sources[key]
+
+    # --- quantities that an article brings ---
+    def _record(
+        self, key: str, value: float, unit: Unit, label: str, method: str, inputs: list[str], digits: int | None = None
+    ) -> None:
+        self.q.record(key, value, unit, label, f"{__name__}.judge: {method}", inputs, digits)
+        self.amounts[key] = Amount(value, unit)
+
+    def _define(self, article: Article) -> None:
+        """Make the article's own quantities, as far as this run knows what they need."""
+        for key, item in article.defined.items():
+            place = article.place(f"{rules.DEFINE} {key.replace(f'article.{article.name}.', 'own.', 1)}", "value")
+            inputs = expressions.keys(item.value)
+            self._refuse_unknown(article, inputs, place)
+            if not all(name in self.q for name in inputs):
+                continue
+            if key in self.q:
+                raise InputError(place, "has a name that the study itself gives", "Choose another name")
+            result = self._amount(item.value, units.UNITS[item.unit], place, place)
+            self._record(key, result, units.UNITS[item.unit], item.label, f"rules.yml: {item.value}", inputs)
+
+    def _imply_rate(self, article: Article, claim: Any, dollars: Dollars) -> None:
+        """Yen per dollar that turns the yen quantity into the article's dollar figure, and its rounding."""
+        stated, half_digit = _stated(article, claim, "dollars")
+        if stated - half_digit <= 0:
+            place = article.place(claim.claim_id, "dollars")
+            raise InputError(place, "the stated dollars are not above their rounding", "Correct them, or give digits")
+        place = article.place(claim.claim_id, "dollars.of")
+        usd_bn = units.convert(stated, _unit_of(article, claim), units.USD_BN)
+        # usd_bn(level, rate) is linear in 1/rate, so the rate is what one yen per dollar would give, over it.
+        rate = units.usd_bn(self._level(dollars.of, place), 1.0) / usd_bn
+        said = f"yen per dollar that the article implies for {self.q[dollars.of].label} (claim {claim.claim_id})"
+        for measure, at, words in (
+            ("implied_rate", stated, said),
+            ("implied_rate_low", stated + half_digit, f"lowest {said}, its rounding granted"),
+            ("implied_rate_high", stated - half_digit, f"highest {said}, its rounding granted"),
+        ):
+            key = f"article.{article.name}.{measure}.{claim.claim_id}"
+            method = "yen quantity over the stated dollars"
+            self._record(key, rate * stated / at, units.RATE, words, method, [dollars.of, f"{claim.raw_row}#value"])
+
+    def _agree_on_one_rate(self, article: Article, claims: list[Any]) -> None:
+        """Record how far the article's dollar figures miss a common rate once their rounding is granted.
+
+        Zero: one rate lies inside every figure's rounding; else the smallest gap between two of them.
+        """
+        base = f"article.{article.name}.implied_rate"
+        lows = [key for claim in claims if (key := f"{base}_low.{claim.claim_id}") in self.q]
+        if lows:
+            highs = [key.replace("_low.", "_high.") for key in lows]
+            gap = max(0.0, max(self.q[key].value for key in lows) / min(self.q[key].value for key in highs) - 1) * 100
+            label = "gap between the exchange rates that the article's dollar figures imply, beyond rounding"
+            method = "highest of the lowest rates over lowest of the highest"
+            self._record(f"{base}_gap.all", gap, units.PERCENT, label, method, [*lows, *highs], digits=2)
+
+    def _count(self, article: Article, claims: list[Any], found: list[Judgement]) -> None:
+        """How many of the article's claims got each verdict."""
+        cells = [f"{claim.raw_row}#value" for claim in claims]
+        for name in ("all", *VERDICTS):
+            count = sum(name in ("all", judgement.verdict) for judgement in found)
+            label = f"claims of the article that are {name}" if name != "all" else "claims of the article"
+            key = f"article.{article.name}.claims.{name.replace(' ', '_')}"
+            self._record(key, count, units.COUNT, label, "number of verdicts", cells)
+
+    # --- one claim ---
+    def _judge(self, article: Article, claim: Any) -> Judgement:
+        rule, place = article.rules[claim.claim_id], article.place(claim.claim_id)
+        used = rule.used()
+        for key, field in used.items():
+            self._refuse_unknown(article, [key], f"{place}, field {field}")
+        if rule.not_checkable is not None:
+            return Judgement(NOT_CHECKABLE, caveat=rule.not_checkable)
+        missing = next((key for key in used if key not in self.q), "")
+        if missing:
+            reason = f"This run has no {missing}, which the rule needs; another edition may print it."
+            return Judgement(NOT_CHECKABLE, caveat=rule.without or reason)
+        evidence = tuple(dict.fromkeys(key for _, text in rule.expressions() for key in expressions.keys(text)))
+        holds, computed, remark = self._compare(article, claim, rule)
+        said = [remark] if remark else []
+        if not holds:
+            at = f"{place}, field alternatives.holds"
+            other = next((item for item in rule.alternatives if self._true(item.holds, at)), None)
+            if other is None:
+                otherwise = rule.otherwise or f"The figures say otherwise: {computed}."
+                return Judgement(CONTRADICTED, computed, otherwise, evidence)
+            said = [other.say]
+        said += [
+            item.say for item in rule.caveats if not item.when or self._true(item.when, f"{place}, field caveats.when")
+        ]
+        return Judgement(CAVEAT if said else SUPPORTED, computed, " ".join(said), evidence)
+
+    def _compare(self, article: Article, claim: Any, rule: Rule) -> tuple[bool, str, str]:
+        """Whether all that the rule asks holds, what was computed in words, and a caveat that comes of it."""
+        holds, computed, remark = True, "", ""
+        place = article.place(claim.claim_id)
+        if rule.computed is not None:
+            matched, computed = self._compare_value(article, claim, rule)
+            holds &= matched
+        if rule.dollars is not None:
+            matched, computed, remark = self._compare_dollars(article, claim, rule)
+            holds &= matched
+        if rule.holds is not None:
+            holds &= self._true(rule.holds, f"{place}, field holds")
+            parts = (f"{self.q[key].label}: {self.q[key].text}" for key in expressions.keys(rule.holds))
+            computed = computed or "; ".join(parts)
+        return holds, computed, remark
+
+    def _compare_value(self, article: Article, claim: Any, rule: Rule) -> tuple[bool, str]:
+        """Whether the stated value meets the computed one within tolerance, and the latter in words."""
+        assert rule.computed is not None and rule.unit is not None
+        stated, half_digit = _stated(article, claim, "computed")
+        unit, place = _unit_of(article, claim), article.place(claim.claim_id)
+        declared = self._amount(
+            rule.computed, units.UNITS[rule.unit], f"{place}, field computed", f"{place}, field unit"
+        )
+        try:
+            computed = Amount(declared, units.UNITS[rule.unit]).to(unit)
+        except InputError as problem:
+            raise InputError(f"{place}, field unit", problem.what, "Use a unit of the claim's kind") from problem
+        tolerance = half_digit if rule.tolerance is None else rule.tolerance
+        digits = len(str(claim.value).partition(".")[2].split(" ")[0]) + 1
+        is_whole = unit in (units.YEAR, units.RANK, units.COUNT)
+        shown = f"{computed:.0f}" if is_whole else units.number_text(computed, digits)
+        return abs(stated - computed) <= tolerance * BINARY_DUST, unit.text.format(shown)
+
+    def _compare_dollars(self, article: Article, claim: Any, rule: Rule) -> tuple[bool, str, str]:
+        """Whether the dollars follow at the proper rate or another one; the value; the caveat of the latter."""
+        assert rule.dollars is not None
+        dollars, unit = rule.dollars, _unit_of(article, claim)
+        stated, half_digit = _stated(article, claim, "dollars")
+        tolerance = half_digit if rule.tolerance is None else rule.tolerance
+        level = self._level(dollars.of, article.place(claim.claim_id, "dollars.of"))
+
+        def at(rate: str, field: str) -> float:
+            place = article.place(claim.claim_id, field)
+            yen_per_dollar = self._amount(rate, units.RATE, place, place)
+            return units.convert(float(units.usd_bn(level, yen_per_dollar)), units.USD_BN, unit)
+
+        computed = at(dollars.at, "dollars.at")
+        text = unit.text.format(units.number_text(computed, unit.digits))
+        if abs(stated - computed) <= tolerance * BINARY_DUST:
+            return True, text, ""
+        implied = f"article.{article.name}.implied_rate.{claim.claim_id}"
+        for rate in dollars.or_at:
+            other = at(rate, "dollars.or_at")
+            if abs(stated - other) <= tolerance + other * DAY_RATE_SPREAD_PCT / 100:
+                remark = (
+                    f"Only at about {{{implied}}}, close to {{{rate}}} ({self.q[rate].label}); "
+                    f"at {{{dollars.at}}} ({self.q[dollars.at].label}) it is {text}."
+                )
+                return True, text, remark
+        return False, text, ""
+
+    # --- values ---
+    def _true(self, expression: str, place: str) -> bool:
+        result = expressions.evaluate(expression, self.amounts, place)
+        if not isinstance(result, bool):
+            raise InputError(place, f"{expression!r} is a number", "Compare it with something")
+        return result
+
+    def _amount(self, expression: str, unit: Unit, place: str, unit_place: str) -> float:
+        """The value of an expression in `unit`."""
+        result = expressions.evaluate(expression, self.amounts, place)
+        if isinstance(result, bool):
+            raise InputError(place, f"{expression!r} is a comparison", "Write it under holds")
+        try:
+            value = result.to(unit) if isinstance(result, Amount) else result
+        except InputError as problem:
+            raise InputError(unit_place, f"{expression!r}: {problem.what}", "Give the unit of the result") from problem
+        if not math.isfinite(value):
+            raise InputError(place, f"{expression!r} is not a finite number", "Guard it with a comparison")
+        return float(value)
+
+    def _level(self, key: str, place: str) -> float:
+        """A yen quantity in units of 100 million."""
+        return self._amount(key, units.JPY_100M, place, place)
+
+    def _refuse_unknown(self, article: Article, names: Iterable[str], place: str) -> None:
+        """Raise InputError for a key of no family in the codebook; one that only this run lacks passes.
+
+        Of the quantities that articles bring a rule may name its own article's, which are all listed there.
+        """
+        for key in names:
+            if key in self.q or key in article.own_keys:
+                continue
+            if codebook.family_of(key) is None or key.startswith("article."):
+                near = difflib.get_close_matches(key, [*self.q, *article.own_keys], n=3)
+                do = f"Nearest: {', '.join(near)}" if near else "data/README.md lists the families of keys"
+                raise InputError(place, f"there is no quantity {key}", do)
+
+    def _filled(self, sentence: str, place: str) -> str:
+        """A sentence with every {key} replaced by the quantity in words; one that is not known stays out."""
+
+        def value(key: str, unit: str) -> str:
+            if key not in self.q:
+                raise InputError(place, f"the sentence names {key}, which this run does not have", "Use `without`")
+            try:
+                return self.q[key].text_in(unit)
+            except InputError as problem:
+                raise InputError(place, problem.what, problem.do) from problem
+
+        return rules.filled(sentence, value)
 
 
 def _stated_text(claim: Any) -> str:
@@ -270,7 +320,7 @@ def _stated_text(claim: Any) -> str:
     return unit.text.format(claim.value) if unit and is_number else claim.value
 
 
-def _stated(article: Article, claim: Any) -> tuple[float, float]:
+def _stated(article: Article, claim: Any, field: str) -> tuple[float, float]:
     """The stated value and half a unit of its last printed digit, in the claim's unit."""
     text = claim.value.strip().replace("−", "-")
     decimals = re.findall(r"\.([0-9]+)", text)
@@ -281,176 +331,53 @@ def _stated(article: Article, claim: Any) -> tuple[float, float]:
         value = expressions.stated_arithmetic(text)
     if value is None:
         raise InputError(
-            article.place(claim.claim_id, "computed"),
+            article.place(claim.claim_id, field),
             f"the claim's value {claim.value!r} is not a number",
             "Judge it by `holds`, or state it as a number in claims.csv",
         )
     return value, 0.5 * 10.0 ** -len(decimals[-1] if decimals else "")
 
 
-def _unit_of(claim: Any) -> units.Unit:
-    unit = units.from_raw(claim.unit, f"claim {claim.claim_id}, field unit")
+def _unit_of(article: Article, claim: Any) -> Unit:
+    place = article.place(claim.claim_id, "unit")
+    unit = units.from_raw(claim.unit, place)
     if unit is None:
-        raise InputError(f"claim {claim.claim_id}, field unit", f"{claim.unit!r} is no measure", "Judge it by `holds`")
+        raise InputError(place, f"the claim's unit {claim.unit!r} is no measure", "Judge it by `holds`")
     return unit
 
 
-def _imply_rate(q: Quantities, article: Article, claim: Any, dollars: Dollars) -> None:
-    """Yen per dollar that turns the yen quantity into the article's dollar figure."""
-    stated, _ = _stated(article, claim)
-    if stated <= 0:
-        raise InputError(
-            article.place(claim.claim_id, "dollars"), "the stated dollars are not above zero", "Correct them"
-        )
-    usd_bn = units.convert(stated, _unit_of(claim), units.USD_BN)
-    item = q[dollars.of]
-    level = units.convert(item.value, units.UNITS[item.unit], units.JPY_100M)
-    # usd_bn(level, rate) is linear in 1/rate, so the rate is what one yen per dollar would give, over it.
-    rate = units.usd_bn(level, 1.0) / usd_bn
-    label = f"yen per dollar that the article implies for {item.label} (claim {claim.claim_id})"
-    q.record(
-        f"article.{article.name}.implied_rate.{claim.claim_id}", rate, units.RATE, label,
-        "anime_growth.claims: yen quantity over the stated dollars", [dollars.of],
-    )  # fmt: skip
+def table(articles: Iterable[Article]) -> pd.DataFrame:
+    """The claims of several articles as one tidy table, with the address of each raw row."""
+    frames = [article.claims.assign(article=article.name) for article in articles]
+    return pd.concat(frames, ignore_index=True).drop(columns="raw_line")
 
 
-def _judge(article: Article, claim: Any, q: Quantities) -> Judgement:
-    rule = article.rules[claim.claim_id]
-    if rule.not_checkable is not None:
-        return Judgement(NOT_CHECKABLE, caveat=_filled(rule.not_checkable, q, article, claim.claim_id))
-    used = list(dict.fromkeys(key for _, text in rule.expressions() for key in expressions.keys(text)))
-    missing = [key for key in used if key not in q]
-    _refuse_misspelt(article, claim.claim_id, missing, q)
-    if missing:
-        reason = f"This run has no {missing[0]}, which the rule needs; another edition may print it."
-        return Judgement(NOT_CHECKABLE, caveat=reason)
-    values = q.values_by_key()
+def dollar_rates(verdicts: pd.DataFrame, q: Quantities) -> pd.DataFrame:
+    """The rate behind each dollar figure beside the rates at hand, JPY per USD.
 
-    def true(expression: str, field: str) -> bool:
-        result = expressions.evaluate(expression, values, article.place(claim.claim_id, field))
-        if not isinstance(result, bool):
-            raise InputError(
-                article.place(claim.claim_id, field), f"{expression!r} is a number", "Compare it with something"
-            )
-        return result
-
-    def say(text: str) -> str:
-        return _filled(text, q, article, claim.claim_id)
-
-    holds, computed = True, ""
-    if rule.computed is not None:
-        matched, computed = _compare(article, claim, rule, values)
-        holds &= matched
-    if rule.holds is not None:
-        holds &= true(rule.holds, "holds")
-        computed = computed or "; ".join(f"{q[key].label}: {q[key].text}" for key in expressions.keys(rule.holds))
-    if rule.dollars is not None:
-        at_own, at_other, computed, remark = _compare_dollars(article, claim, rule.dollars, q)
-        if not at_own and at_other:
-            return Judgement(CAVEAT, computed, " ".join([remark, *_remarks(rule, true, say)]), tuple(used))
-        holds &= at_own
-    if holds:
-        said = _remarks(rule, true, say)
-        return Judgement(CAVEAT if said else SUPPORTED, computed, " ".join(said), tuple(used))
-    for alternative in rule.alternatives:
-        if true(alternative.holds, "alternatives.holds"):
-            said = [say(alternative.say), *_remarks(rule, true, say)]
-            return Judgement(CAVEAT, computed, " ".join(said), tuple(used))
-    return Judgement(CONTRADICTED, computed, say(rule.otherwise), tuple(used))
-
-
-def _refuse_misspelt(article: Article, claim_id: str, missing: list[str], q: Quantities) -> None:
-    """A key that this run lacks is another edition's, unless its name is nearly one that it has."""
-    names = {key.rpartition(".")[0] for key in q}
-    for key in missing:
-        name = key.rpartition(".")[0]
-        near = difflib.get_close_matches(name, names, n=1, cutoff=LIKELY_SLIP)
-        if name not in names and near:
-            raise InputError(article.place(claim_id), f"there is no quantity {key}", f"Did you mean {near[0]}?")
-
-
-def _remarks(rule: Rule, true: Any, say: Any) -> list[str]:
-    return [say(remark.say) for remark in rule.caveats if remark.when is None or true(remark.when, "caveats.when")]
-
-
-def _compare(article: Article, claim: Any, rule: Rule, values: dict[str, float]) -> tuple[bool, str]:
-    """Whether the stated value meets the computed one within tolerance, and the latter in words."""
-    assert rule.computed is not None and rule.unit is not None
-    result = expressions.evaluate(rule.computed, values, article.place(claim.claim_id, "computed"))
-    unit = _unit_of(claim)
-    try:
-        computed = units.convert(float(result), units.UNITS[rule.unit], unit)
-    except InputError as problem:
-        raise InputError(article.place(claim.claim_id, "unit"), problem.what, problem.do) from problem
-    stated, half_digit = _stated(article, claim)
-    tolerance = half_digit if rule.tolerance is None else rule.tolerance
-    digits = max(len(str(claim.value).partition(".")[2].split(" ")[0]), 0) + 1
-    shown = f"{computed:.0f}" if unit in (units.YEAR, units.RANK) else units.number_text(computed, digits)
-    # The comparison forgives the last bit of binary arithmetic, nothing more.
-    return abs(stated - computed) <= tolerance * (1 + 1e-9), unit.text.format(shown)
-
-
-def _compare_dollars(article: Article, claim: Any, dollars: Dollars, q: Quantities) -> tuple[bool, bool, str, str]:
-    """Whether the dollars follow at the proper rate, or at the other one; the value; the remark."""
-    unit = _unit_of(claim)
-    stated, half_digit = _stated(article, claim)
-    item = q[dollars.of]
-    level = units.convert(item.value, units.UNITS[item.unit], units.JPY_100M)
-
-    def at(rate: str) -> float:
-        return units.convert(float(units.usd_bn(level, q[rate].value)), units.USD_BN, unit)
-
-    computed = at(dollars.at)
-    text = unit.text.format(units.number_text(computed, unit.digits))
-    if abs(stated - computed) <= half_digit * (1 + 1e-9):
-        return True, False, text, ""
-    if dollars.or_at is None:
-        return False, False, text, ""
-    other = at(dollars.or_at)
-    near = abs(stated - other) <= half_digit + other * DAY_RATE_SPREAD_PCT / 100
-    implied = q[f"article.{article.name}.implied_rate.{claim.claim_id}"]
-    remark = (
-        f"Only at about {implied.text}, close to {q[dollars.or_at].text} ({q[dollars.or_at].label}); "
-        f"at {q[dollars.at].text} ({q[dollars.at].label}) it is {text}."
-    )
-    return False, near, text, remark
-
-
-def _filled(text: str, q: Quantities, article: Article, claim_id: str) -> str:
-    """`text` with every {key} replaced by the quantity's value in words."""
-
-    def value(match: re.Match[str]) -> str:
-        key, _, unit = match[1].partition("|")
-        if key not in q:
-            raise InputError(article.place(claim_id), f"the text names {key}, which is no quantity", "Correct the key")
-        item = q[key]
-        if not unit:
-            return item.text
-        wanted = {known.name.split()[0]: known for known in (units.JPY_TRN, units.JPY_BN)}.get(unit)
-        if wanted is None:
-            raise InputError(article.place(claim_id), f"{unit!r} is no unit of money", "Write {key|trn} or {key|bn}")
-        return item.in_unit(wanted).text
-
-    return re.sub(r"\{([^{}]+)\}", value, text)
-
-
-def _agree_on_one_rate(q: Quantities, article: Article) -> None:
-    """Record how far the article's dollar figures miss a common rate once their rounding is granted.
-
-    Zero: one rate lies inside every figure's rounding; else the smallest gap between two of them.
+    Columns article, claim_id, stated, implied_rate with its rounding (low, high), the annual average
+    nearest to it and the day nearest to it, each with how far it lies away [%] and whether it would
+    give the stated figure.
     """
-    lows, highs, keys = [], [], []
-    for claim in article.claims.itertuples():
-        key = f"article.{article.name}.implied_rate.{claim.claim_id}"
-        if key in q:
-            stated, half_digit = _stated(article, claim)
-            lows.append(q[key].value * stated / (stated + half_digit))
-            highs.append(q[key].value * stated / (stated - half_digit))
-            keys.append(key)
-    if keys:
-        gap = max(0.0, max(lows) / min(highs) - 1) * 100
-        label = "gap between the exchange rates that the article's dollar figures imply, beyond rounding"
-        q.record(
-            f"article.{article.name}.implied_rate_gap.all", gap, units.PERCENT, label,
-            "anime_growth.claims: rounding intervals of the implied rates", keys, digits=2,
-        )  # fmt: skip
+    averages = [key for key in q if re.fullmatch(r"fx\.usdjpy\.level\.\d{4}", key)]
+    days = [key for key in q if key.startswith("fx.usdjpy.spot.")]
+    rows = []
+    for row in verdicts.itertuples():
+        key = f"article.{row.article}.implied_rate.{row.claim_id}"
+        if key not in q:
+            continue
+        low, high = (q[key.replace(".implied_rate.", f".implied_rate_{end}.")].value for end in ("low", "high"))
+        found: dict[str, Any] = {
+            "article": row.article, "claim_id": row.claim_id, "stated": row.stated,
+            "implied_rate": q[key].value, "low": low, "high": high,
+        }  # fmt: skip
+        for name, rates in (("average", averages), ("day", days)):
+            nearest = min(rates, key=lambda rate: abs(q[rate].value - q[key].value), default="")
+            if nearest:
+                found |= {
+                    f"nearest_{name}": q[nearest].period,
+                    f"{name}_off_pct": (q[nearest].value / q[key].value - 1) * 100,
+                    f"{name}_gives_it": low <= q[nearest].value <= high,
+                }
+        rows.append(found)
+    return pd.DataFrame(rows)

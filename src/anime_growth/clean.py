@@ -685,7 +685,7 @@ def raw_file_register() -> pd.DataFrame:
             "bytes": file.resource.bytes,
             "source": file.package.source,
             "edition": file.package.edition,
-            "accessed": file.package.accessed.isoformat(),
+            "accessed": file.package.accessed.isoformat() if file.package.accessed else "",
             "terms": "; ".join(licence.get("title", licence.get("name", "")) for licence in file.package.licenses),
         }
         for file in sources.raw_files()

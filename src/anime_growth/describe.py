@@ -28,6 +28,7 @@ from anime_growth.arithmetic import (
     usd_bn,
 )
 from anime_growth.quantities import SERIES_WORDS, Quantities, series_words
+from anime_growth.words import CARDINALS
 
 
 def describe_market(market: pd.DataFrame, breaks: pd.DataFrame) -> Quantities:
@@ -75,11 +76,20 @@ def _levels(q: Quantities, name: str, rows: pd.DataFrame) -> None:
         label = f"{words}, {year}, in prices of 2020"
         q.compute(f"{name}.level_real.{year}", real_level, [level, price], units.JPY_100M, label)
     years = list(rows["year"])
-    for year in years:
-        own = f"{name}.level.{year}"
-        others = [f"{name}.level.{other}" for other in years if other != year]
-        label = f"rank of the {words} of {year} among {len(years)} years"
-        q.compute(f"{name}.level_rank.{year}", rank_from_top, [own, *others], units.RANK, label)
+    for measure, said in (("level", ""), ("level_usd", ", in dollars"), ("level_real", ", in prices of 2020")):
+        for year in years:
+            own = f"{name}.{measure}.{year}"
+            others = [f"{name}.{measure}.{other}" for other in years if other != year]
+            label = f"rank of the {words} of {year} among {len(years)} years{said}"
+            q.compute(f"{name}.{measure}_rank.{year}", rank_from_top, [own, *others], units.RANK, label)
+
+
+# Growth by what it is measured in: its name in keys, the level it is of, and how it is told.
+GROWTH_MEASURES = (
+    ("growth", "level", "in yen"),
+    ("growth_usd", "level_usd", "in dollars"),
+    ("growth_real", "level_real", "after consumer prices"),
+)
 
 
 def _growth(q: Quantities, name: str, years: list[int], notes: dict[int, str]) -> None:
@@ -87,34 +97,30 @@ def _growth(q: Quantities, name: str, years: list[int], notes: dict[int, str]) -
     grown = [year for year in years if year - 1 in years]
     for year in grown:
         caveats = (notes[year],) if year in notes else ()
-        for measure, level, said in (
-            ("growth", "level", "in yen"),
-            ("growth_usd", "level_usd", "in dollars"),
-            ("growth_real", "level_real", "after consumer prices"),
-        ):
+        for measure, level, said in GROWTH_MEASURES:
             pair = [f"{name}.{level}.{year}", f"{name}.{level}.{year - 1}"]
             label = f"growth of the {words} in {year}, {said}"
             q.compute(f"{name}.{measure}.{year}", growth_pct, pair, units.PERCENT, label, caveats=caveats)
-    for measure in ("growth", "growth_usd", "growth_real"):
+    for measure, _, said in GROWTH_MEASURES:
         for year in grown:
             own = f"{name}.{measure}.{year}"
             others = [f"{name}.{measure}.{other}" for other in grown if other != year]
-            label = f"rank of {year} among {len(grown)} years of {measure.replace('_', ' ')} of the {words}"
+            label = f"rank of {year} among {len(grown)} years of growth of the {words}, {said}"
             q.compute(f"{name}.{measure}_rank.{year}", rank_from_top, [own, *others], units.RANK, label)
     runs = contiguous(years)
     if runs and len(runs[-1]) > 1:
         first, last = runs[-1][0], runs[-1][-1]
-        for measure, level in (("cagr", "level"), ("cagr_usd", "level_usd"), ("cagr_real", "level_real")):
-            for start in dict.fromkeys((first, *_turning_points(q, name, runs[-1]))):
-                if start < last:
-                    label = f"growth a year of the {words} from {start} to {last}"
-                    q.compute(
-                        f"{name}.{measure}.{start}-{last}",
-                        partial(cagr_pct, years=last - start),
-                        [f"{name}.{level}.{last}", f"{name}.{level}.{start}"],
-                        units.PERCENT_A_YEAR,
-                        label,
-                    )
+        starts = [start for start in dict.fromkeys((first, *_turning_points(q, name, runs[-1]))) if start < last]
+        for start in starts:
+            pair = [f"{name}.level.{last}", f"{name}.level.{start}"]
+            label = f"{words}, {last} over {start}"
+            q.compute(f"{name}.multiple.{start}-{last}", ratio, pair, units.MULTIPLE, label)
+        for measure, level, said in GROWTH_MEASURES:
+            for start in starts:
+                key = f"{name}.{measure.replace('growth', 'cagr')}.{start}-{last}"
+                pair = [f"{name}.{level}.{last}", f"{name}.{level}.{start}"]
+                label = f"growth a year of the {words} from {start} to {last}, {said}"
+                q.compute(key, partial(cagr_pct, years=last - start), pair, units.PERCENT_A_YEAR, label)
 
 
 def growth_table(q: Quantities, name: str) -> pd.DataFrame:
@@ -438,6 +444,8 @@ def describe_levels(series_levels: pd.DataFrame, known: Quantities) -> Quantitie
 def describe_content(content: pd.DataFrame, market: Quantities) -> Quantities:
     """Overseas sales of all content in its current scope, the old scope beside it, and anime's part.
 
+    Exports of goods, which the sources set beside them, stand under `exports.<good>`.
+
     Growth compares the releases of two years (there is no series in one release), in one scope.
     """
     q = Quantities()
@@ -451,6 +459,11 @@ def describe_content(content: pd.DataFrame, market: Quantities) -> Quantities:
                 row["raw_cell"], "medium" if row["is_derived"] or row["is_rounded"] else "high",
                 ("rounded",) if row["is_rounded"] else (), row["release"], row["derivation"],
             )  # fmt: skip
+    for row in content[content["scope"] == "goods_exports"].itertuples():
+        good = row.sector.removeprefix("comparator_")
+        label = f"exports of {good.replace('_', ' ')} from Japan, {row.year}"
+        q.observe(f"exports.{good}.level.{row.year}", row.level_jpy_100m, units.JPY_100M, label, row.raw_cell, "medium",
+                  edition=row.release)  # fmt: skip
     years = sorted(int(key.rsplit(".", 1)[1]) for key in q if key.startswith("content.total.level.2"))
     for year in years:
         if year - 1 in years:
@@ -488,11 +501,30 @@ MARKET_CAP_GROUPS = {
 
 
 def describe_market_cap(market_cap: pd.DataFrame) -> Quantities:
-    """Market value of the two groups of nine on the days at hand, and the gap between them."""
+    """Market value of the two groups of nine on the days at hand, and the gap between them.
+
+    Also how many firms a group has by its name, which of them the excerpt at hand names, and the year
+    since which the two groups can be compared at all.
+    """
     q = Quantities()
+    for row in market_cap.itertuples():
+        if row.measure == "first crossover since":
+            label = "year since which the two groups of nine can be compared"
+            q.observe(f"market_cap.entertainment_nine.compared_since.{row.date}", row.value, units.YEAR, label,
+                      row.raw_cell, "medium")  # fmt: skip
+        elif row.measure.startswith("named in Nikkei excerpt"):
+            slug = re.sub(r"[^a-z0-9]+", "_", row.entity.lower())
+            label = f"{row.entity}: {row.measure} (1 is yes)"
+            q.observe(f"market_cap.{slug}.named.{row.date}", row.value, units.COUNT, label, row.raw_cell, "medium")
     rows = market_cap[market_cap["entity"].isin(list(MARKET_CAP_GROUPS))]
     for row in rows[rows["measure"] == "combined market cap"].itertuples():
         name = MARKET_CAP_GROUPS[row.entity]
+        number = next(word for word in row.entity.split() if word in CARDINALS)
+        label = f"number of firms in the group that the source calls {row.entity}"
+        q.observe(
+            f"market_cap.{name}.firms.{row.date}", CARDINALS.index(number), units.COUNT, label,
+            cells.address(row.raw_cell.split("#")[0], "entity"), "medium", how="as printed, in a word",
+        )  # fmt: skip
         label = f"market value of {row.entity}, {row.date}"
         q.observe(
             f"market_cap.{name}.level.{row.date}", row.value, replace(units.JPY_TRN, digits=1), label, row.raw_cell,

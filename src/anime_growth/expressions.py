@@ -1,6 +1,7 @@
 """Arithmetic and comparisons written as data, parsed by a grammar and never run as Python.
 
-A name is the key of a quantity (`market.overseas.level.2024`, `market.overseas.cagr.2002-2024`);
+Values are numbers, or amounts with units (units.Amount), which refuse what has no meaning. A name is
+the key of a quantity (`market.overseas.level.2024`, `market.overseas.cagr.2002-2024`);
 spaces stand around a minus sign that subtracts, because keys may hold hyphens.
 """
 
@@ -37,7 +38,10 @@ NUMBER: /\d+(\.\d+)?/
 %ignore WS
 """
 
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
+# Expressions are parsed once; more than this many at a time are parsed again.
+REMEMBERED = 65536
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
     ">": lambda a, b: a > b,
@@ -45,7 +49,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
 }
-_CALL: dict[str, Callable[..., float]] = {
+_CALL: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "min": lambda *values: min(values),
     "max": lambda *values: max(values),
@@ -58,14 +62,26 @@ def _parser() -> Lark:
     return Lark(GRAMMAR, parser="lalr")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def _tree(expression: str) -> Any:
     return _parser().parse(expression)
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise TypeError("a comparison is not a number")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("a number is neither true nor false")
+    return value
+
+
 @v_args(inline=True)
 class _Evaluate(Transformer[Token, Any]):
-    def __init__(self, values: Mapping[str, float]) -> None:
+    def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__()
         self.values = values
 
@@ -75,35 +91,35 @@ class _Evaluate(Transformer[Token, Any]):
     def percent(self, token: Token) -> float:
         return float(token) / 100
 
-    def key(self, token: Token) -> float:
+    def key(self, token: Token) -> Any:
         return self.values[str(token)]
 
-    def negative(self, value: float) -> float:
-        return -value
+    def negative(self, value: Any) -> Any:
+        return -_number(value)
 
-    def add(self, a: float, b: float) -> float:
-        return a + b
+    def add(self, a: Any, b: Any) -> Any:
+        return _number(a) + _number(b)
 
-    def subtract(self, a: float, b: float) -> float:
-        return a - b
+    def subtract(self, a: Any, b: Any) -> Any:
+        return _number(a) - _number(b)
 
-    def multiply(self, a: float, b: float) -> float:
-        return a * b
+    def multiply(self, a: Any, b: Any) -> Any:
+        return _number(a) * _number(b)
 
-    def divide(self, a: float, b: float) -> float:
-        return a / b
+    def divide(self, a: Any, b: Any) -> Any:
+        return _number(a) / _number(b)
 
-    def compare(self, a: float, operator: Token, b: float) -> bool:
-        return _COMPARE[str(operator)](a, b)
+    def compare(self, a: Any, operator: Token, b: Any) -> bool:
+        return _COMPARE[str(operator)](_number(a), _number(b))
 
     def and_(self, a: Any, b: Any) -> bool:
-        return bool(a) and bool(b)
+        return _truth(a) & _truth(b)  # both are looked at, so that neither can be a number
 
     def or_(self, a: Any, b: Any) -> bool:
-        return bool(a) or bool(b)
+        return _truth(a) | _truth(b)
 
-    def call(self, name: Token, *arguments: float) -> float:
-        return _CALL[str(name)](*arguments)
+    def call(self, name: Token, *arguments: Any) -> Any:
+        return _CALL[str(name)](*map(_number, arguments))
 
 
 # A key as it stands inside an expression.
@@ -130,15 +146,21 @@ def keys(expression: str, where: str = "expression") -> list[str]:
     >>> keys("market.overseas.level.2024 / market.total.level.2024 > 0.5")
     ['market.overseas.level.2024', 'market.total.level.2024']
     """
-    tree = parse(expression, where)
+    parse(expression, where)
     try:
-        return list(dict.fromkeys(str(token) for token in tree.scan_values(lambda token: token.type == "KEY")))
+        return list(_keys(expression))
     except RecursionError as problem:
         raise InputError(where, "an expression is nested too deeply", "Shorten it") from problem
 
 
-def evaluate(expression: str, values: Mapping[str, float], where: str = "expression") -> Any:
-    """The value of `expression`: a number, or true or false where it compares.
+@lru_cache(maxsize=REMEMBERED)
+def _keys(expression: str) -> tuple[str, ...]:
+    found = _tree(expression).scan_values(lambda token: token.type == "KEY")
+    return tuple(dict.fromkeys(str(token) for token in found))
+
+
+def evaluate(expression: str, values: Mapping[str, Any], where: str = "expression") -> Any:
+    """The value of `expression`: a number or an amount with its unit, or true or false where it compares.
 
     >>> evaluate("2 * (a.b + 1) > 5", {"a.b": 2.0})
     True
@@ -156,7 +178,7 @@ def evaluate(expression: str, values: Mapping[str, float], where: str = "express
         if isinstance(cause, ZeroDivisionError):
             raise InputError(where, f"{expression!r} divides by zero", "Guard it with a comparison") from problem
         if isinstance(cause, InputError):
-            raise cause from problem
+            raise InputError(where, f"{expression!r}: {cause.what}", cause.do) from problem
         if isinstance(cause, KeyError):
             near = difflib.get_close_matches(cause.args[0], values, n=3)
             do = f"Nearest: {', '.join(near)}" if near else "See quantities.json for the keys"

@@ -1,13 +1,13 @@
 """The narrative: Jinja templates over quantities, with no number typed in them.
 
-A template asks for numbers by key and for words by rule: `record`, `rose`, `faster` and the like
-come out of functions here that look at the run's own quantities, so that the text stays true when
-the figures change. A missing quantity is a passage left out, never a guess.
+A template asks for numbers by key and for words by rule: `rose`, `widened`, `the second-fastest` and the
+like come out of `words` by way of `Teller`, which looks at the run's own quantities at the precision that a
+reader sees, so that the text stays true when the figures change. A missing quantity is a passage left
+out, never a guess.
 """
 
-import html
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,46 +15,68 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 
-from anime_growth.claims import CAVEAT, CONTRADICTED, VERDICTS
+from anime_growth import links, rules, words
+from anime_growth.checks import ROUNDING_JPY_100M
+from anime_growth.claims import CAVEAT, CONTRADICTED, NOT_CHECKABLE, SUPPORTED
 from anime_growth.describe import contiguous
-from anime_growth.quantities import MODEL_WORDS, SERIES_WORDS, Quantities, Quantity, model_name, series_words
+from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name, series_words
 from anime_growth.series import BASIS_WORDS, LATER_STARTS, slug_of
-from anime_growth.words import capital, cardinal, listed, ordinal
 
 TEMPLATES = Path(__file__).parent / "templates"
 # Residuals that would be this unlikely without autocorrelation are called correlated.
 SIGNIFICANT = 0.05
-# How many rankings with a caveat are told; the verdict table has all.
-MAIN_RANKINGS = 3
+# How many rankings of the anime market with a caveat are told; the verdict table has all.
+MAIN_RANKINGS = 2
 # Durbin-Watson of errors that neither follow one another nor alternate.
 ALTERNATING = 2
 # With fewer forecasts at a horizon the narrative says nothing of it; backtest.FEWEST_JUDGED is the same.
 FEWEST_FORECASTS = 5
-# "Within one per cent of its middle value", as the template says.
-STEADY = 0.01
+# A ratio is steady in a year that lies within this of its middle value [%].
+STEADY_PCT = 1
 # The part of years that must be near it before the text calls the ratio steady.
 STEADY_PART = 2 / 3
-TARGET, INTERIM = "content_2033", "content_2028"
+TARGET = "content_2033"
 # With no more years than this a rank among them says nothing.
 SHORT_RUN = 3
+# The recent years whose growth is told beside that of all; describe measures them.
+RECENT_YEARS = 2
+# Chances that span more than this say that nobody knows [percentage points].
+OPEN_POINTS = 50
+# The series of the market as running text calls them.
+SHORT_WORDS = {
+    "market.overseas": "overseas revenue",
+    "market.domestic": "domestic revenue",
+    "market.total": "the whole market",
+}
+# The nominal coverage of the intervals that are told [%].
+WIDE, INNER = 95, 80
 
 
 @cache
-def environment() -> jinja2.Environment:
-    """Templates of this package; an undefined name is an error, not an empty string."""
+def environment(as_html: bool = False) -> jinja2.Environment:
+    """Templates of this package; an undefined name is an error, not an empty string.
+
+    With `as_html` whatever a template of Markdown is given is escaped, as it may come out of files that
+    anyone may write.
+    """
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=jinja2.select_autoescape(["html.j2"]),
+        autoescape=True if as_html else jinja2.select_autoescape(["html.j2"]),
     )
 
 
 @dataclass(frozen=True)
 class Teller:
-    """What a template may ask: numbers, words that depend on numbers, and whether something is known."""
+    """What a template may ask: numbers, words that depend on numbers, and whether something is known.
+
+    In Markdown all of it is plain text; in HTML a number, or a word that stands for one, is a link that
+    carries its key.
+    """
 
     q: Quantities
     as_html: bool = False
@@ -68,12 +90,13 @@ class Teller:
         """The plain value, for a condition."""
         return self.q[_key(parts)].value
 
+    def printed(self, *parts: object) -> float:
+        """The value at its printed precision, so that what reads as nought counts as nought."""
+        item = self.q[_key(parts)]
+        return round(item.value, item.digits)
+
     def _show(self, item: Quantity, text: str) -> str:
-        if not self.as_html:
-            return text
-        edition = f"edition {item.edition}" if item.edition else "no edition"
-        tip = f"{item.label} · {item.key} · {item.method} · {edition} · {item.confidence} confidence"
-        return f'<span class="n" tabindex="0" data-key="{item.key}" data-tip="{html.escape(tip)}">{text}</span>'
+        return links.number(item.key, text) if self.as_html else text
 
     def n(self, *parts: object) -> str:
         """A quantity with its unit in words."""
@@ -83,56 +106,138 @@ class Teller:
     def size(self, *parts: object) -> str:
         """A quantity without its sign, for sentences whose verb carries the direction."""
         item = self.q[_key(parts)]
-        text = item.text.replace("−", "")
-        return self._show(item, text)
+        return self._show(item, item.text.replace("−", ""))
 
     def number(self, *parts: object) -> str:
         """The bare number, without its unit."""
         item = self.q[_key(parts)]
         return self._show(item, item.number)
 
-    # --- words that follow from numbers ---
-    def moved(self, *parts: object) -> str:
-        """`rose`, `fell` or, where it prints as nought, `moved`, as in moved by 0.0 %."""
-        value = self.printed(*parts)
-        return "rose" if value > 0 else "fell" if value < 0 else "moved"
-
-    def printed(self, *parts: object) -> float:
-        """The value at its printed precision, so that what reads as nought counts as nought."""
+    def day(self, *parts: object) -> str:
+        """The day that a quantity is of, as in 29 October 2025."""
         item = self.q[_key(parts)]
-        return round(item.value, item.digits)
+        day = pd.Timestamp(item.period)
+        return self._show(item, f"{day.day} {day:%B %Y}")
 
-    def ranked(self, words: str, *parts: object) -> str:
+    def count_words(self, *parts: object) -> str:
+        """A count in words, `none` for nought."""
+        item = self.q[_key(parts)]
+        return self._show(item, words.how_many(round(item.value)))
+
+    # --- words that follow from numbers ---
+    def changed(self, *parts: object, strong: bool = False) -> str:
+        """`rose by 26.0 %`, `fell by 12.0 %` or `stayed level`; `strong` sets the number in bold."""
+        return self._moved(words.moved, parts, strong)
+
+    def changed_too(self, own: str, other: str, strong: bool = False) -> str:
+        """A change told after another, `by 16.9 %`, with a verb of its own only where that differs."""
+        verb = words.moved(self.printed(own))
+        if self.printed(own) and verb == words.moved(self.printed(other)):
+            return self._plain("by **{}**" if strong else "by {}", self.size(own))
+        return self.changed(own, strong=strong)
+
+    def changed_to(self, growth: str, level: str) -> str:
+        """`rose by 14.8 % to JPY 3.84 trillion`, or `stayed level at` it."""
+        to = "to" if self.printed(growth) else "at"
+        return self._plain("{} {} {}", self.changed(growth), to, self.n(level))
+
+    def had_changed(self, *parts: object) -> str:
+        """`risen by 26.0 %`, `fallen by 12.0 %` or `stayed level`, of an earlier time."""
+        return self._moved(words.had_moved, parts)
+
+    def _moved(self, rule: Callable[[float], str], parts: tuple[object, ...], strong: bool = False) -> str:
+        change = self.printed(*parts)
+        if not change:
+            return self._show(self.q[_key(parts)], rule(change))
+        mark = "**" if strong else ""
+        return self._plain("{} by {}{}{}", rule(change), mark, self.size(*parts), mark)
+
+    def rises(self, *parts: object) -> bool:
+        """Whether a growth is above nought as printed."""
+        return self.printed(*parts) > 0
+
+    def paced(self, now: str, before: str) -> str:
+        """What growth did, `accelerated from the 18.0 %`; empty unless both years grew."""
+        pace = words.pace(self.printed(now), self.printed(before))
+        return self._plain("{} the {}", pace, self.n(before)) if pace else ""
+
+    def speed(self, own: str, other: str) -> str:
+        """`slower than` and the like, of two growths; empty unless both rose."""
+        return words.speed(self.printed(own), self.printed(other))
+
+    def amount(self, own: str, other: str) -> str:
+        """`less than`, `more than` or `as much as`."""
+        return words.amount(self.printed(own), self.printed(other))
+
+    def gap(self, now: str, before: str) -> str:
+        """What a lead did: `widened from JPY 97.9 billion to ...`, `narrowed ...` or `stayed level at ...`."""
+        did = words.gap(self.printed(now), self.printed(before))
+        if self.printed(now) == self.printed(before):
+            return self._plain("{} at {}", did, self.n(now))
+        return self._plain("{} from {} to {}", did, self.n(before), self.n(now))
+
+    def position(self, own: str, other: str) -> str:
+        """`below`, `above` or `level with`, of two levels."""
+        return words.position(self.value(own), self.value(other))
+
+    def ranked(self, superlative: str, *parts: object) -> str:
         """`the fastest`, `the second-fastest` and so on, from a rank."""
-        rank = round(self.value(*parts))
-        return f"the {words}" if rank == 1 else f"the {ordinal(rank)}-{words}"
+        item = self.q[_key(parts)]
+        return self._show(item, words.ranked(superlative, round(item.value)))
 
-    def record(self, *parts: object) -> str:
-        """`, a record,` where the rank is the first."""
-        return ", a record," if round(self.value(*parts)) == 1 else ""
+    def record(self, rank: str, growth: str) -> str:
+        """`, a record,` where the rank is the first and the level was not there before."""
+        return ", a record," if round(self.value(rank)) == 1 and self.rises(growth) else ""
 
-    def is_majority(self, *parts: object) -> bool:
-        """Whether a share is more than half."""
-        return self.value(*parts) > 50
+    def part(self, whole: str, *parts: object) -> str:
+        """`most of the increase, 90.7 %`, or `45.0 % of the increase` where that is no majority."""
+        word = words.share_of(self.printed(*parts))
+        return (
+            self._plain("{} the {}, {}", word, whole, self.n(*parts))
+            if word
+            else self._plain("{} of the {}", self.n(*parts), whole)
+        )
 
-    def excludes_zero(self, low: str, high: str) -> bool:
-        """Whether an interval lies on one side of zero."""
-        return self.q[low].value > 0 or self.q[high].value < 0
+    def multiple(self, *parts: object) -> str:
+        """`more than triple` and the like, or `1.50 times` where there is no word for it."""
+        item = self.q[_key(parts)]
+        return self._show(item, words.multiple(item.value) or item.text)
+
+    def trend(self, low: str, high: str) -> str:
+        """What an interval of growth says: `grows`, `shrinks` or, where it holds nought, `open`."""
+        return "grows" if self.value(low) > 0 else "shrinks" if self.value(high) < 0 else "open"
+
+    # --- text that holds numbers ---
+    def filled(self, sentence: str) -> str:
+        """A sentence out of rules.yml with each {key} in it replaced by the quantity."""
+        if self.as_html:
+            return links.filled(sentence, self.q)
+        return rules.filled(sentence, lambda key, unit: self.q[key].text_in(unit))
+
+    def caveat(self, row: Mapping[str, str]) -> str:
+        """The caveat of a verdict, its numbers as quantities where the row still knows which they are."""
+        return self.filled(row["caveat_template"]) if row.get("caveat_template") else row["caveat"]
+
+    def listed(self, items: list[str]) -> str:
+        """Items joined by commas and a last `and`."""
+        return Markup(words.listed([Markup.escape(item) for item in items])) if self.as_html else words.listed(items)
+
+    def _plain(self, form: str, *parts: str) -> str:
+        return Markup(form).format(*parts) if self.as_html else form.format(*parts)
 
 
 def _key(parts: tuple[object, ...]) -> str:
     return ".".join(str(part) for part in parts)
 
 
+# What stands on a line of its own: where the report puts a figure, and its table of verdicts.
+MARK = r"<!-- (?:figure: \w+|verdicts) -->"
+
+
 def tell(context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
-    """The narrative in Markdown; with `as_html` every number carries its key and source on hover."""
-    if as_html:  # claims and caveats come out of files that anyone may write
-        rows = ("contradicted", "ranked_with_caveat")
-        escaped = {name: [{k: html.escape(str(v)) for k, v in row.items()} for row in context[name]] for name in rows}
-        notes = [html.escape(note) for note in context["classifications"]]
-        context = {**context, **escaped, "classifications": notes}
+    """The narrative in Markdown; with `as_html` every number carries its key and links to its trace."""
     text = _render("narrative.en.md.j2", context, q, as_html)
-    text = re.sub(r"\n*(<!-- figure: \w+ -->)\n*", r"\n\n\1\n\n", text)
+    text = re.sub(rf"\n*({MARK})\n*", r"\n\n\1\n\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -142,12 +247,12 @@ def placed(told: str) -> list[str]:
 
 
 def with_pictures(told: str, figures: Mapping[str, tuple[bytes, str]]) -> str:
-    """The narrative in Markdown with its figures as pictures that lie next to it."""
+    """The narrative in Markdown with its figures as pictures that lie next to it, without other marks."""
 
     def picture(mark: re.Match[str]) -> str:
         return f"![{figures[mark[1]][1]}](figures/{mark[1]}.svg)"
 
-    return re.sub(r"<!-- figure: (\w+) -->", picture, told)
+    return re.sub(r"<!-- figure: (\w+) -->", picture, told.replace("<!-- verdicts -->\n\n", ""))
 
 
 def finding(context: Mapping[str, Any], q: Quantities) -> str:
@@ -155,9 +260,19 @@ def finding(context: Mapping[str, Any], q: Quantities) -> str:
     return " ".join(_render("finding.en.md.j2", context, q).split()) + "\n"
 
 
+def limits(context: Mapping[str, Any], q: Quantities) -> str:
+    """The known limits of a run as a list in Markdown, as the README shows them."""
+    lines = _render("limits.en.md.j2", context, q).splitlines()
+    return "\n".join(" ".join(line.split()) for line in lines if line.strip()) + "\n"
+
+
 def _render(template: str, context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
-    words = {"cardinal": cardinal, "listed": listed, "capital": capital}
-    return environment().get_template(template).render(t=Teller(q, as_html), **words, **context)
+    helpers = {rule.__name__: rule for rule in (words.cardinal, words.counted, words.how_many, words.part_of)}
+    return (
+        environment(as_html)
+        .get_template(template)
+        .render(t=Teller(q, as_html), capital=words.capital, **helpers, **context)
+    )
 
 
 def words_in(markdown: str) -> int:
@@ -174,50 +289,32 @@ def context(
     q: Quantities,
 ) -> dict[str, Any]:
     """What the templates need beside numbers: years, spans, models and verdicts found in the run."""
-    market, checks, breaks = tables["market"], tables["checks"], tables["breaks"]
+    market, breaks = tables["market"], tables["breaks"]
     years = {series: sorted(int(year) for year in rows["year"]) for series, rows in market.groupby("series")}
-    run = _last_run(years["overseas"])
+    run = contiguous(years["overseas"])[-1]
     slug = _slug(trends)
     fitted = [model for model in MODEL_WORDS if f"trend.{slug}.{model}.growth" in q]
     refused = trends[trends["remark"].str.startswith("not fitted")]
-    span = f"{run[0]}-{run[-1]}"
-    trough = f"market.overseas.trough.{span}"
-    changes = [key for key in q if key.startswith("market.overseas.lead_change.")]
-    rankings = verdicts[(verdicts["verdict"] == CAVEAT) & (verdicts["kind"] == "ranking")]
     horizon = int(projections["year"].max()) if len(projections) else 0
     return {
         "edition": int(market["edition"].iloc[0]),
-        "first": run[0],
-        "latest": run[-1],
-        "before": run[-1] - 1,
-        "span": span,
-        "low_span": f"{round(q[trough].value)}-{run[-1]}" if trough in q else span,
-        "recent_span": f"{run[-1] - 2}-{run[-1]}",
-        "trough": round(q[trough].value) if trough in q else run[0],
-        "year_count": len(run),
-        "has_long_run": len(run) > SHORT_RUN,
+        **_years(run, q),
         "horizon": horizon,
         "models": fitted,
         "model_names": {model: model_name(model) for model in MODEL_WORDS},
         "refusal": str(refused["remark"].iloc[0]).removeprefix("not fitted: ") if len(refused) else "",
         "correlated": _correlated(slug, fitted, q),
-        "lead_story": _lead_story(changes, q),
-        "verdicts": verdicts,
-        "counts": {name: int((verdicts["verdict"] == name).sum()) for name in VERDICTS},
-        "ranked_with_caveat": rankings[:MAIN_RANKINGS].to_dict("records"),
-        "contradicted": verdicts[verdicts["verdict"] == CONTRADICTED].to_dict("records"),
-        "comparisons": int(checks["comparisons"].sum()),
-        "exceptions": int(checks["declared_exceptions"].sum()),
-        "independent": int(checks.set_index("check").loc["transcription_agrees", "comparisons"]),
-        "single_years": _span_words(_single_years(tables)),
+        "lead_story": _lead_story([key for key in q if key.startswith("market.overseas.lead_change.")], q),
+        **_judged(verdicts),
+        **_readings(tables),
         "marked": _marked(breaks),
         "classifications": list(breaks.query("kind == 'classification' and series == 'market.overseas'")["finding"]),
         **_sample(slug, trends, q),
-        **_tested(slug, fitted, q),
+        **_tested(slug, fitted, horizon, q),
         **_chances(q),
+        "growth_range": _ends([f"trend.{slug}.{model}.growth" for model in fitted if model != "naive"], q),
         "usd_range": _ends([f"trend.{slug}_usd.{model}.growth" for model in fitted if model != "naive"], q),
         "sp": f"specification.{slug_of(str(trends['series'].iloc[0]), 'yen')}",
-        **_dollar_caveats(verdicts, q),
         **_ratio_years(q, breaks),
         "content_years": sorted(key.rsplit(".", 1)[1] for key in q if re.match(r"content\.total\.level\.\d{4}$", key)),
         "target": TARGET,
@@ -225,30 +322,75 @@ def context(
         "low": "p10",
         "middle": "p50",
         "high": "p90",
-        "lower": "growth_lo95",
-        "upper": "growth_hi95",
-        "interval": "95 %",
-        "inner": "80 %",
-        "inner_cover": "cover80",
+        "lower": f"growth_lo{WIDE}",
+        "upper": f"growth_hi{WIDE}",
+        "interval": f"{WIDE} %",
+        "inner": f"{INNER} %",
+        "inner_odds": words.odds(INNER),
+        "inner_cover": f"cover{INNER}",
     }  # fmt: skip
+
+
+def _years(run: list[int], q: Quantities) -> dict[str, Any]:
+    """The years that the text compares: the last two, the first, the lowest, and how much larger the last is."""
+    first, latest = run[0], run[-1]
+    span, level = f"{first}-{latest}", "market.overseas.level"
+    trough = round(q.value_or(f"market.overseas.trough.{span}", first))
+    grown = [int(key.rsplit(".", 1)[1]) for key in q if re.match(r"market\.overseas\.growth\.\d{4}$", key)]
+    return {
+        "first": first,
+        "latest": latest,
+        "before": latest - 1,
+        "span": span,
+        "low_span": f"{trough}-{latest}",
+        "recent": RECENT_YEARS,
+        "recent_span": f"{latest - RECENT_YEARS}-{latest}",
+        "trough": trough,
+        "ranked_since": min(grown, default=latest) - 1,
+        "has_long_run": len(run) > SHORT_RUN,
+        "is_multiple": bool(words.multiple(q.value_or(f"market.overseas.multiple.{first}-{latest}", 1))),
+    }
+
+
+def _judged(verdicts: pd.DataFrame) -> dict[str, Any]:
+    """The articles whose claims were judged, the one under study first, and the verdicts worth a line."""
+    told = verdicts.assign(is_study=verdicts["article"] == rules.UNDER_STUDY)
+    if "article_words" not in told:
+        told = told.assign(article_words="", is_study=True)
+    articles = []
+    for name, rows in told.groupby("article", sort=False):
+        base, first = f"article.{name}.claims", rows.iloc[0]
+        articles.append(
+            {
+                "is_study": bool(first["is_study"]),
+                "words": str(first["article_words"]),
+                "contradicted": rows[rows["verdict"] == CONTRADICTED].to_dict("records"),
+                "all": f"{base}.all",
+                **{
+                    kind: f"{base}.{verdict.replace(' ', '_')}"
+                    for kind, verdict in (
+                        ("holds", SUPPORTED), ("limited", CAVEAT), ("wrong", CONTRADICTED), ("open", NOT_CHECKABLE)
+                    )
+                },
+            }
+        )  # fmt: skip
+    leading = told[told["article"] == told["article"].iloc[0]] if len(told) else told
+    of_market = leading["evidence"].str.contains(r"\bmarket\.", regex=True)
+    ranked = leading[(leading["verdict"] == CAVEAT) & (leading["kind"] == "ranking") & of_market]
+    return {
+        "articles": articles,
+        "ranked_with_caveat": ranked[:MAIN_RANKINGS].to_dict("records"),
+        **_dollar_caveats(leading),
+    }
 
 
 def _lead_story(changes: list[str], q: Quantities) -> list[str]:
     """Every change of lead in order: took it, lost it, took it again."""
-    told, taken, lost = [], 0, 0
+    told: list[str] = []
     for key in changes:
-        year = key.rsplit(".", 1)[1]
-        if q[key].value > 0:
-            told.append(f"{'took the lead back' if taken else 'passed domestic'} in {year}")
-            taken += 1
-        else:
-            told.append(f"{'fell behind again' if taken or lost else 'fell behind'} in {year}")
-            lost += 1
+        took, lost = ("took the lead back", "fell behind again") if told else ("passed domestic", "fell behind")
+        told.append(f"{took if q[key].value > 0 else lost} in {key.rsplit('.', 1)[1]}")
     return told
-
-
-def _last_run(years: list[int]) -> list[int]:
-    return contiguous(years)[-1]
 
 
 def _slug(trends: pd.DataFrame) -> str:
@@ -274,7 +416,7 @@ def _ends(keys: list[str], q: Quantities) -> list[str]:
     return [known[0], known[-1]] if known else []
 
 
-def _tested(slug: str, models: list[str], q: Quantities) -> dict[str, Any]:
+def _tested(slug: str, models: list[str], horizon: int, q: Quantities) -> dict[str, Any]:
     """Who loses to drift in the backtest at every horizon, whose intervals were too narrow, who did better of late."""
     base = f"backtest.{slug}"
     counts = {
@@ -282,7 +424,7 @@ def _tested(slug: str, models: list[str], q: Quantities) -> dict[str, Any]:
     }
     horizons = sorted(h for h, count in counts.items() if count >= FEWEST_FORECASTS)
     if not horizons or f"{base}.naive.male.h{horizons[-1]}" not in q:
-        return {"tested": False, "too_few_forecasts": True, "losers": [], "all_lose": False}
+        return {"tested": False, "too_few_forecasts": True, "losers": []}
     far = horizons[-1]
 
     def ratios(model: str) -> list[float]:
@@ -291,7 +433,7 @@ def _tested(slug: str, models: list[str], q: Quantities) -> dict[str, Any]:
     others = [model for model in models if model not in ("naive", "drift") and ratios(model)]
     losers = [model for model in others if min(ratios(model)) > 1]
     later_start = LATER_STARTS[0]
-    later = f"origins_from_{later_start}.h1"
+    later = f"origins_from_{later_start}.h{horizons[0]}"
     winners = [
         model
         for model in others
@@ -300,25 +442,44 @@ def _tested(slug: str, models: list[str], q: Quantities) -> dict[str, Any]:
     ]
     losses = {model: q[key].value for model in models if (key := f"ledger.{slug}.{model}.pinball.replayed") in q}
     best = min(losses, key=lambda model: losses[model]) if losses else ""
+    bands = _bands(slug, models, horizon, q)
     return {
         "tested": True,
         "bt": base,
-        "near": "h1",
+        "near": f"h{horizons[0]}",
         "far": f"h{far}",
         "far_years": far,
-        "ahead": "one year ahead" if far == 1 else f"{cardinal(far)} years ahead",
+        "ahead": f"{words.counted(far, 'year')} ahead",
+        "near_ahead": f"{words.counted(horizons[0], 'year')} ahead",
         "losers": [model_name(model) for model in losers],
         "losers_with_naive": len(losers) + (min(ratios("naive")) > 1),
         "others_tested": len(others),
-        "all_lose": bool(losers) and len(losers) == len(others),
         "later_winners": [model_name(model) for model in winners],
         "later_start": later_start,
-        "narrow_far": sum(f"{base}.{model}.narrow80.h{far}" in q for model in models),
+        "narrow_far": sum(f"{base}.{model}.narrow{INNER}.h{far}" in q for model in models),
         "ld": f"ledger.{slug}",
         "best_quantiles": best if best != "drift" else "",
-        "conformal_low": "conformal_lo80",
-        "conformal_high": "conformal_hi80",
+        "better_quantiles": [model_name(model) for model in losses if losses[model] < losses["drift"]],
+        "bands": len(bands),
+        "wider_bands": sum(bands),
+        "conformal_low": f"conformal_lo{INNER}",
+        "conformal_high": f"conformal_hi{INNER}",
     }
+
+
+def _bands(slug: str, models: list[str], horizon: int, q: Quantities) -> list[bool]:
+    """For each model whether its empirical interval is wider than its own in the last year projected.
+
+    Both are ratios of ends, as all models are fitted on the log scale.
+    """
+    found = []
+    for model in models:
+        base = f"projection.{slug}.{model}"
+        ends = [f"{base}.{end}.{horizon}" for end in ("p10", "p90", f"conformal_lo{INNER}", f"conformal_hi{INNER}")]
+        if all(key in q for key in ends):
+            low, high, empirical_low, empirical_high = (q[key].value for key in ends)
+            found.append(empirical_high / empirical_low > high / low)
+    return found
 
 
 def _is(key: str, stem: str) -> bool:
@@ -331,24 +492,27 @@ def _chances(q: Quantities) -> dict[str, Any]:
     same = [f"target.{TARGET}.chance.{model}" for model in MODEL_WORDS]
     every = [key for key in q if key.startswith(f"target.{TARGET}.chance.")]
     errors = _ends([key for key in q if re.match(r"target\.\w+\.chance_error\.", key)], q)
+    ends = [q[key].value for key in _ends(same, q)]
     rates = [key for key in q if key.startswith("fx.usdjpy.average.")]
     shares = sorted(key for key in q if key.startswith("content.anime.share."))
     return {
         "chance_range": _ends(same, q),
+        "is_anyones_guess": bool(ends) and ends[-1] - ends[0] > OPEN_POINTS,
         "every_chance": _ends(every, q),
         "chance_error": errors[-1] if errors else "",
         "average_rate": rates[0] if rates else "none",
         "rate_average": "rate_average",
         "shares": [shares[0], shares[-1]] if len(shares) > 1 else [],
         "share_years": [key.rsplit(".", 1)[1] for key in shares],
-        "interim": INTERIM,
-        "interim_year": next((key.rsplit(".", 1)[1] for key in q if key.startswith(f"target.{INTERIM}.level.")), ""),
     }
 
 
-def _span_words(years: pd.Series) -> str:
-    runs = contiguous(int(year) for year in years)
-    return listed([str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs])
+def _span_words(years: Iterable[int]) -> str:
+    """Years in words, those that follow one another as a span from three on."""
+    found: list[str] = []
+    for run in contiguous(int(year) for year in years):
+        found += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(year) for year in run]
+    return words.listed(found)
 
 
 def _ratio_years(q: Quantities, breaks: pd.DataFrame) -> dict[str, Any]:
@@ -362,15 +526,18 @@ def _ratio_years(q: Quantities, breaks: pd.DataFrame) -> dict[str, Any]:
     if ratios.empty or changed.empty:
         return {"ratio_is_steady": False}
     year = int(changed.min())
-    steady = (ratios / ratios.median() - 1).abs() <= STEADY
+    steady = (ratios / ratios.median() - 1).abs() <= STEADY_PCT / 100
     before, after = steady[steady.index < year], steady[steady.index >= year]
     return {
         "ratio_break": year,
+        "steady_pct": STEADY_PCT,
+        "unconfirmed": next((key for key in q if key.startswith("studio.overseas.unconfirmed.")), ""),
         "steady_before": int(before.sum()),
         "years_before": len(before),
         "steady_after": int(after.sum()),
         "years_after": len(after),
         "ratio_is_steady": len(before) > SHORT_RUN and before.mean() > STEADY_PART,
+        "ratio_changed": len(after) > 0 and after.mean() < 1 - STEADY_PART,
     }
 
 
@@ -386,58 +553,72 @@ def _sample(slug: str, trends: pd.DataFrame, q: Quantities) -> dict[str, Any]:
         "at_bounds": [
             row.model for row in trends.itertuples() if "at their bounds" in row.remark or "one side of" in row.remark
         ],
-        "sample_count": 0,
-        "sample_first": 0,
-        "last_fitted": 0,
-        "last_level": 0.0,
+        "one_sided": {row.model: row.remark for row in trends.itertuples() if "one side of" in row.remark},
     }
     if len(fitted):
         first, last = int(fitted["first_year"].iloc[0]), int(fitted["last_year"].iloc[0])
         sample = f"trend.{slug}.sample.{first}-{last}"
-        level = q[sample].inputs[-1]
-        found |= {"sample_count": last - first + 1, "sample_first": first, "last_fitted": last}
-        found["last_level"] = q[level].value
+        found |= {"sample": sample, "sample_first": first, "last_fitted": last, "last_level": q[sample].inputs[-1]}
     return found
 
 
 def _marked(breaks: pd.DataFrame) -> list[str]:
     """Series and years whose growth compares across a change of scope or method."""
-    rows = breaks[breaks["marks_growth"] & breaks["series"].isin(list(SERIES_WORDS))]
-    return [
-        f"the {SERIES_WORDS[row.series]} into {row.year:.0f} ({'documented' if row.is_documented else 'inferred'})"
-        for row in rows.itertuples()
-    ]
+    rows = breaks[breaks["marks_growth"] & breaks["series"].isin(list(SHORT_WORDS))]
+    found = []
+    for (year, documented), group in rows.groupby(["year", "is_documented"]):
+        names = words.listed([SHORT_WORDS[name] for name in group["series"]])
+        found.append(f"{names} into {year:.0f} ({'documented' if documented else 'inferred'})")
+    return found
 
 
-def _single_years(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
-    """Years of overseas revenue that no other source prints within rounding."""
-    ours = tables["market"].query("series == 'overseas'")
-    others = pd.concat(
-        [
-            tables["market_editions"].query("series == 'overseas' and not is_derived"),
-            tables["content_exports"].query("sector == 'anime' and not is_derived and not is_rounded"),
-        ]
-    )[["year", "level_jpy_100m", "source_id"]]
+def _readings(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Which years of the edition in use a further source prints, within rounding; how many sources print the rest."""
+    market, editions = tables["market"], tables["market_editions"].query("not is_derived")
+    exports = tables["content_exports"].query("sector == 'anime' and not is_derived and not is_rounded")
+    columns = ["year", "level_jpy_100m", "source_id"]
+    own = {series: market[market["series"] == series] for series in ("overseas", "total")}
+    again = {
+        "overseas": pd.concat([editions.query("series == 'overseas'")[columns], exports[columns]]),
+        "total": editions.query("series == 'total'")[columns],
+    }
+    confirmed = {series: _confirmed(own[series], again[series]) for series in own}
+    single = own["overseas"][~own["overseas"]["year"].isin(confirmed["overseas"])]
+    return {
+        "single_years": _span_words(single["year"]),
+        "single_sources": single["source_id"].nunique(),
+        "edition_sources": market["source_id"].nunique(),
+        **{f"confirmed_{series}": _span_words(years) for series, years in confirmed.items()},
+    }
+
+
+def _confirmed(ours: pd.DataFrame, others: pd.DataFrame) -> list[int]:
+    """Years of `ours` that another source prints within rounding [JPY 100m].
+
+    The list of corroborating sources is no help here: it stands on every row of a year, whichever figure they print.
+    """
     pairs = ours.merge(others, on="year", suffixes=("", "_other"))
     apart = (pairs["level_jpy_100m"] - pairs["level_jpy_100m_other"]).abs()
-    confirmed = pairs[(pairs["source_id"] != pairs["source_id_other"]) & (apart <= 1)]["year"]
-    return ours.loc[~ours["year"].isin(confirmed), "year"]
+    near = pairs[(pairs["source_id"] != pairs["source_id_other"]) & (apart <= ROUNDING_JPY_100M)]
+    return sorted({int(year) for year in near["year"]})
 
 
-def _dollar_caveats(verdicts: pd.DataFrame, q: Quantities) -> dict[str, Any]:
-    """Dollar claims that hold only at another rate: how many, of which day, and too low or high."""
-    rows = verdicts[(verdicts["verdict"] == CAVEAT) & verdicts["evidence"].str.contains("fx.usdjpy.spot.", regex=False)]
-    own_year = rows["evidence"].str.extract(r"fx\.usdjpy\.level\.(\d{4})", expand=False)
-    # A figure for another year than the rate's has no average of its own to be measured by.
-    off = rows[rows["caveat"].str.startswith("Only at about") & (rows["period"] == own_year)]
-    if off.empty:
-        return {"dollar_caveats": 0, "rate_day": "", "rates_low": False}
-    keys = off["evidence"].iloc[0].split("; ")
-    spot = next(key for key in keys if key.startswith("fx.usdjpy.spot."))
-    average = next(key for key in keys if key.startswith("fx.usdjpy.level."))
-    day = pd.Timestamp(q[spot].period)
+def _dollar_caveats(verdicts: pd.DataFrame) -> dict[str, Any]:
+    """Dollar amounts that hold at one day's rate only: how many, the keys of that rate and of the year's average.
+
+    A figure for another year than the rate's has no average of its own to be measured by, and is left out.
+    """
+    pairs = []
+    for row in verdicts[verdicts["verdict"] == CAVEAT].to_dict("records"):
+        named = rules.keys_in(row.get("caveat_template", ""))
+        spot = next((key for key in named if key.startswith("fx.usdjpy.spot.")), "")
+        if spot and f"fx.usdjpy.level.{row['period']}" in named:
+            pairs.append((spot, f"fx.usdjpy.level.{row['period']}"))
+    if not pairs:
+        return {"dollar_caveats": 0}
     return {
-        "dollar_caveats": len(off),
-        "rate_day": f"{day.day} {day:%B %Y}",
-        "rates_low": q[spot].value > q[average].value,
+        "dollar_caveats": pairs.count(pairs[0]),
+        "spot_rate": pairs[0][0],
+        "year_rate": pairs[0][1],
+        "rate_year": pairs[0][1].rsplit(".", 1)[1],
     }

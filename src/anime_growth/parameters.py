@@ -28,6 +28,11 @@ class Parameters(BaseModel):
     )
     start_year: int = Field(2002, ge=1990, le=2100, description="first year that the trend models see")
     horizon_year: int = Field(2033, ge=2025, le=2060, description="last year that is projected")
+    articles: str = Field(
+        "all",
+        pattern=r"^[a-z0-9_]+( *, *[a-z0-9_]+)*$",
+        description="articles whose claims are judged: all, or names of folders in data/raw/articles joined by commas",
+    )
 
 
 NAMES = tuple(Parameters.model_fields)
@@ -55,6 +60,7 @@ def check(values: Mapping[str, Any], allowed: Iterable[str] = NAMES, where: str 
             "edition": "a year such as 2025, or latest",
             "series": "a name such as market.overseas",
             "basis": "one of yen, usd, real",
+            "articles": "all, or names joined by commas",
         }.get(name)
         if expected is None:
             low, high = (

@@ -114,18 +114,19 @@ STEPS = {
         ),
         StepSpec(
             "05_check_claims",
-            "Which of the article's claims are true?",
-            ("edition",),
+            "Which of the articles' claims are true?",
+            ("edition", "articles"),
             ("01_clean_figures", "02_describe_market", "03_fit_trends", "04_project_targets"),
+            tables=("claims", "dollar_rates"),
             figures=("verdicts",),
             files=("verdicts.csv",),
         ),
         StepSpec(
             "06_narrative",
             "What does all this say, in plain words?",
-            ("edition",),
+            ("edition", "articles"),
             ("01_clean_figures", "02_describe_market", "03_fit_trends", "04_project_targets", "05_check_claims"),
-            files=("quantities.json", "narrative.md", "finding.md", "report.html"),
+            files=("quantities.json", "narrative.md", "finding.md", "limits.md", "report.html", "trace.html"),
             has_quantities=False,
         ),
     )

@@ -48,7 +48,7 @@ def projection_quantities(
                 f"projection.{subject.slug}.{row.model}.{name}.{row.year}",
                 getattr(row, name),
                 subject.unit,
-                f"{subject.words} in {row.year}, {probability:.1%} quantile, {MODEL_WORDS[row.model]}",
+                f"{subject.words} in {row.year}, {100 * probability:g} % quantile, {MODEL_WORDS[row.model]}",
                 f"anime_growth.trends.{row.model}",
                 inputs,
             )

@@ -105,6 +105,20 @@ class Quantity:
             return self.in_unit(units.readable(self.value, units.JPY_100M)).text
         return units.UNITS[self.unit].text.format(self.number)
 
+    def text_in(self, name: str) -> str:
+        """The value in words, in the unit of money whose name begins with `name` (trn, bn, m); as `text` without one.
+
+        Raises InputError where this quantity has no such unit.
+        """
+        if not name:
+            return self.text
+        own = units.UNITS[self.unit]
+        same = (unit for unit in units.UNITS.values() if unit.dimension == own.dimension)
+        wanted = next((unit for unit in same if unit.name.split()[0] == name), None)
+        if wanted is None:
+            raise InputError(f"quantity {self.key}", f"{own.name} has no unit {name!r}", "Write {key} without a unit")
+        return self.in_unit(wanted).text
+
     def in_unit(self, unit: Unit, digits: int | None = None) -> "Quantity":
         """The same quantity shown in another unit of its dimension."""
         value = units.convert(self.value, units.UNITS[self.unit], unit)
@@ -154,12 +168,13 @@ class Quantities(Mapping[str, Quantity]):
         caveats: tuple[str, ...] = (),
         edition: str | None = None,
         derivation: str = "",
+        how: str = "as printed",
     ) -> None:
         """Take a number from the raw cell at address `cell`.
 
-        `derivation` says how the collector computed a figure that was not printed itself.
+        `how` says where it is not printed in digits; `derivation` says how the collector computed a figure that was not printed itself.
         """
-        method = f"derived by the collector: {derivation}" if derivation else "as printed"
+        method = f"derived by the collector: {derivation}" if derivation else how
         caveats = ("derived", *caveats) if derivation else caveats
         self._add(
             Quantity(
@@ -195,16 +210,18 @@ class Quantities(Mapping[str, Quantity]):
     ) -> None:
         """Add a number that `method` made from `inputs`, as a fitted model does.
 
-        Its confidence is the lowest of the inputs', and their caveats come with them.
+        Inputs are keys of quantities or addresses of raw cells. Its confidence is the lowest of the
+        inputs', and their caveats come with them.
         """
-        items = [self[name] for name in inputs]
+        inputs = tuple(inputs)
+        items = [self[name] for name in inputs if not cells.is_address(name)]
         caveats = tuple(dict.fromkeys((*caveats, *(caveat for item in items for caveat in item.caveats))))
         confidence = min((item.confidence for item in items), key=cells.CONFIDENCE.index, default="high")
         editions = dict.fromkeys(item.edition for item in items if item.edition)
         self._add(
             Quantity(
                 key, float(value), unit.name, unit.digits if digits is None else digits, label, method,
-                tuple(item.key for item in items), ", ".join(editions) or self.edition, confidence, caveats,
+                inputs, ", ".join(editions) or self.edition, confidence, caveats,
             )
         )  # fmt: skip
 

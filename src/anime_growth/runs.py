@@ -19,7 +19,7 @@ from importlib.metadata import requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anime_growth import clean, ledger, parameters, paths, sources
+from anime_growth import clean, codebook, ledger, parameters, paths, rules, sources
 from anime_growth.errors import InputError, StepFailed
 from anime_growth.pipeline import STEPS, StepSpec
 
@@ -40,6 +40,7 @@ def run(values: Mapping[str, Any], on_step: Callable[[str], None] = NOTHING) -> 
     chosen = parameters.check(values)
     clean.choose_edition(clean.clean_aja_market_editions(sources.read("aja_market_editions")), chosen.edition)
     _refuse_unknown_series(chosen.series)
+    rules.articles(chosen.articles)
     started = datetime.now(UTC)
     paths.runs().mkdir(parents=True, exist_ok=True)
     latest = paths.runs() / "latest"
@@ -217,15 +218,19 @@ def _git() -> dict[str, Any]:
 
 # --- publishing -----------------------------------------------------------------------------------
 PUBLISHED = ("tables", "figures", "quantities.json", "verdicts.csv", "narrative.md", "run.json")
-# The README shows the finding between these marks.
-FINDING = re.compile(r"(<!-- finding -->).*?(<!-- /finding -->)", re.DOTALL)
+# What the README shows of a run, each between marks of its name.
+README_SECTIONS = ("finding", "limits")
+
+
+def _section(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name} -->)(\s*).*?(\s*<!-- /{name} -->)", re.DOTALL)
 
 
 def publish(folder: Path) -> None:
     """Make `folder`, a finished run with default parameters, the committed reference.
 
-    Replaces data/processed/published/ by one rename, then the outputs of the committed notebooks and
-    the finding in the README.
+    Replaces data/processed/published/ by one rename, then the outputs of the committed notebooks, the
+    finding and limits in the README and the codebook in data/README.md.
     """
     refuse_unfit(folder)
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -247,6 +252,8 @@ def publish(folder: Path) -> None:
             shutil.copyfile(source, fresh / name)
     _without_machine(fresh / "run.json")
     book.to_csv(fresh / ledger.path().name, index=False, lineterminator="\n")
+    figures = _figures_readme()
+    described = codebook.with_section(figures.read_text(encoding="utf-8"), fresh)
     if paths.published().exists():
         paths.published().rename(old)
     fresh.rename(paths.published())
@@ -254,9 +261,17 @@ def publish(folder: Path) -> None:
     for name in STEPS:
         write_committed(folder / "notebooks" / f"{name}.ipynb", paths.notebooks() / f"{name}.ipynb")
     readme = paths.home() / "README.md"
-    finding = (folder / "finding.md").read_text(encoding="utf-8").strip()
-    told = FINDING.sub(lambda marks: f"{marks[1]}{finding}{marks[2]}", readme.read_text(encoding="utf-8"))
+    told = readme.read_text(encoding="utf-8")
+    for name in README_SECTIONS:
+        text = (folder / f"{name}.md").read_text(encoding="utf-8").strip()
+        told = _section(name).sub(lambda marks, text=text: f"{marks[1]}{marks[2]}{text}{marks[3]}", told)
     readme.write_text(told, encoding="utf-8")
+    figures.write_text(described, encoding="utf-8")
+
+
+def _figures_readme() -> Path:
+    """The document on the figures, which shows the codebook."""
+    return paths.home() / "data" / "README.md"
 
 
 def _with_forecasts(folder: Path, record: Mapping[str, Any]) -> "pd.DataFrame":
@@ -283,8 +298,11 @@ def refuse_unfit(folder: Path) -> None:
         raise InputError(f"{where}, run.json", "is damaged", "Publish a whole run: `make run`") from problem
     if made_from != {file.reference: file.resource.hash for file in sources.raw_files()}:
         raise InputError(where, "was made from other raw figures than those here", "Run again: `make run`")
-    if not FINDING.search((paths.home() / "README.md").read_text(encoding="utf-8")):
-        raise InputError("README.md", "has no marks around the finding", "Put back <!-- finding --> and its end")
+    readme = (paths.home() / "README.md").read_text(encoding="utf-8")
+    for name in README_SECTIONS:
+        if not _section(name).search(readme):
+            raise InputError("README.md", f"has no marks around the {name}", f"Put back <!-- {name} --> and its end")
+    codebook.refuse_without_section(_figures_readme())
 
 
 def _without_machine(path: Path) -> None:

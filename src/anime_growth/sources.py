@@ -26,6 +26,9 @@ PACKAGE = "datapackage.json"
 # The table for series that others add, and the package to draft its own from.
 OWN_SERIES = "annual_series"
 OWN_TEMPLATE = Path(__file__).parent / "templates" / "annual_series.json"
+# The claims of an article are our own words, not figures as printed: they need no package of their own.
+CLAIMS = "claims"
+CLAIMS_TEMPLATE = Path(__file__).parent / "templates" / "claims.json"
 # No figure of this study comes near; a larger one is a slip, or infinite.
 LARGEST = 1e12
 
@@ -77,7 +80,7 @@ class Package(BaseModel):
     title: str
     source: str = Field(min_length=1)
     edition: str = Field(min_length=1)
-    accessed: date
+    accessed: date | None
     licenses: list[dict[str, str]] = Field(min_length=1)
     sources: list[dict[str, str]] = Field(min_length=1)
     resources: list[Resource] = Field(min_length=1)
@@ -274,11 +277,23 @@ def raw_files(but: Path | None = None) -> list[RawFile]:
                 "Compare it with the package of another source",
             ) from problem
         files += [RawFile(path.parent, package, resource) for resource in package.resources]
+    listed = {file.path for file in files}
+    files += [_claims(path) for path in sorted(paths.raw().glob(f"articles/*/*/{CLAIMS}.csv")) if path not in listed]
     if not files:
         raise InputError(
             paths.shown(paths.raw()), "holds no raw figures", "Clone the repository again, or set ANIME_GROWTH_HOME"
         )
     return files
+
+
+def _claims(path: Path) -> RawFile:
+    """The claims of an article without a package of its own, described as all claims are."""
+    content = path.read_bytes()
+    described = json.loads(CLAIMS_TEMPLATE.read_text(encoding="utf-8"))
+    described["resources"][0] |= {"bytes": len(content), "hash": "sha256:" + hashlib.sha256(content).hexdigest()}
+    name, edition = path.parent.parts[-2:]
+    package = Package.model_validate({**described, "name": f"article-{name}-{edition}", "edition": edition})
+    return RawFile(path.parent, package, package.resources[0])
 
 
 def refuse_unlisted() -> None:

@@ -248,7 +248,7 @@ def chance_quantities(found: pd.DataFrame, yen: "Subject", usd: "Subject", known
         method = f"anime_growth.targets.chances: {row.model}"
         for measure, value, words in (
             ("chance", row.chance_pct, f"chance that content exports reach the target of {row.year}"),
-            ("chance_error", row.error_points, "Monte Carlo standard error of the chance, percentage points,"),
+            ("chance_error", row.error_points, f"Monte Carlo error of the chance of {row.year}, percentage points"),
         ):
             key = f"target.{row.target}.{measure}{variant}.{row.model}"
             digits = 1 if measure == "chance" else 2

@@ -8,6 +8,7 @@ which must still be the one whose hash the quantity recorded.
 import csv
 import difflib
 import hashlib
+import io
 import json
 import subprocess
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anime_growth import cells, paths
+from anime_growth import cells, paths, units
 from anime_growth.errors import InputError
 from anime_growth.quantities import Quantities, Quantity
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 CHANGED = "+changes"
+# What a run's file says of a raw cell, and the register of a source.
+CELL_PARTS = {"cell", "file", "row", "column", "sha256", "source_id", "also"}
+SOURCE_PARTS = ("source_id", "title", "publisher", "published_on", "accessed", "source_kind", "url", "terms")
 
 
 def raw_rows(tables: "Mapping[str, pd.DataFrame]") -> dict[str, dict[str, Any]]:
@@ -57,23 +61,26 @@ def raw_behind(q: Mapping[str, Quantity], key: str) -> set[str]:
     return found
 
 
-def commits() -> dict[str, str]:
+def commits(package: Path = Path(__file__).parent) -> dict[str, str]:
     """Module -> the commit that last changed it, with `+changes` where the file differs from it.
 
-    Empty outside a clone, as in an installed package.
+    A module that stands in no commit yet differs from the newest one. Empty outside a clone, as in an
+    installed package.
     """
-    package = Path(__file__).parent
     log = _git(package, "log", "--format=commit %h", "--abbrev=12", "--name-only", "--", ".")
-    changed = {Path(line[3:]).stem for line in _git(package, "status", "--porcelain", "--", ".")}
-    found: dict[str, str] = {}
+    changed = {Path(line[3:].strip('"')).name for line in _git(package, "status", "--porcelain", "--", ".")}
+    last: dict[str, str] = {}
     commit = ""
     for line in log:
         if line.startswith("commit "):
             commit = line.removeprefix("commit ")
-        elif line.endswith(".py"):
-            found.setdefault(Path(line).stem, commit)
+        else:
+            last.setdefault(Path(line).name, commit)
+    newest = next(iter(last.values()), "")
     return {
-        f"{__package__}.{name}": commit + (CHANGED if name in changed else "") for name, commit in sorted(found.items())
+        f"{__package__}.{path.stem}": last.get(path.name, newest) + (CHANGED if path.name in changed else "")
+        for path in sorted(package.glob("*.py"))
+        if newest
     }
 
 
@@ -86,23 +93,37 @@ def _git(folder: Path, *arguments: str) -> list[str]:
 
 
 @cache
-def _rows_of(file: str) -> tuple[str, list[dict[str, str]]]:
-    """sha256 and rows of a raw file; nothing of either where it is missing."""
+def _rows_of(path: Path, changed_ns: int) -> tuple[str, list[dict[str, str]]]:
+    """sha256 and rows of a raw file, read again only where it has changed since."""
+    content = path.read_bytes()
     try:
-        content = (paths.raw() / file).read_bytes()
-    except OSError:
-        return "", []
-    return hashlib.sha256(content).hexdigest(), list(csv.DictReader(content.decode("utf-8").splitlines()))
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:  # not what a run has read, as its hash will tell
+        text = ""
+    return hashlib.sha256(content).hexdigest(), list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def _row(cell: str, sha256: str) -> tuple[Mapping[str, str], str]:
+    """The row of a raw cell, or no row and why there is none."""
+    parts = cells.parse(cell)
+    path = paths.raw() / parts["file"]
+    try:
+        digest, rows = _rows_of(path, path.stat().st_mtime_ns)
+    except OSError as problem:
+        return {}, f"the file cannot be read ({problem.strerror})"
+    if digest != sha256.removeprefix("sha256:"):
+        return {}, "the file is no longer the one that was read"
+    found = [row for row in rows if all(row.get(name) == value for name, value in parts["row"].items())]
+    if len(found) != 1 or not found[0].get(parts["column"]):
+        return {}, f"the file has no such cell ({len(found)} such rows)"
+    return found[0], ""
 
 
 def printed(cell: str, sha256: str) -> tuple[str, str]:
-    """What a raw cell prints and its unit as printed; both empty if the file is not the recorded one."""
-    parts = cells.parse(cell)
-    digest, rows = _rows_of(parts["file"])
-    if digest != sha256.removeprefix("sha256:"):
-        return "", ""
-    row = next((row for row in rows if all(row.get(name) == value for name, value in parts["row"].items())), {})
-    return row.get(parts["column"], ""), row.get("unit", "")
+    """What a raw cell prints and, of a number, its unit as printed; both empty if the file is not the recorded one."""
+    row, _ = _row(cell, sha256)
+    text = row.get(cells.parse(cell)["column"], "")
+    return text, (row.get("unit") or "") if text.lstrip("+-")[:1].isdigit() else ""
 
 
 @dataclass(frozen=True)
@@ -115,24 +136,34 @@ class Record:
 
     @classmethod
     def of_entries(cls, entries: Mapping[str, Mapping[str, Any]], sources: Mapping[str, Mapping[str, str]]) -> "Record":
-        """What `Quantities.entries` gives, with the register by source id."""
-        return cls(Quantities.of_entries(entries), entries, sources)
+        """What `Quantities.entries` gives, with the register by source id.
+
+        Raises KeyError, TypeError or ValueError for entries that it cannot have given.
+        """
+        record = cls(Quantities.of_entries(entries), entries, sources)
+        for key, item in record.q.items():
+            if item.unit not in units.UNITS or not all(set(cell) >= CELL_PARTS for cell in record.raw_inputs(key)):
+                raise ValueError(f"{key} is not a whole quantity")
+        return record
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
-        """The record that a run left in `folder`. Raises InputError where there is none."""
+        """The record that a run left in `folder`. Raises InputError where there is none, or a damaged one."""
+        reading = register = folder / "tables" / "sources.csv"
         try:
-            entries = json.loads((folder / "quantities.json").read_text(encoding="utf-8"))
-            with (folder / "tables" / "sources.csv").open(encoding="utf-8", newline="") as register:
-                sources = {row["source_id"]: row for row in csv.DictReader(register)}
-            return cls.of_entries(entries, sources)
+            with register.open(encoding="utf-8", newline="") as file:
+                sources = {
+                    row["source_id"]: {name: row[name] or "" for name in SOURCE_PARTS} for row in csv.DictReader(file)
+                }
+            reading = folder / "quantities.json"
+            return cls.of_entries(json.loads(reading.read_text(encoding="utf-8")), sources)
         except OSError as problem:
             raise InputError(
                 paths.shown(folder), f"holds no finished run ({problem.strerror})", "Name a run folder, or `make run`"
             ) from problem
-        except (ValueError, KeyError, TypeError, AttributeError) as problem:
-            where = paths.shown(folder / "quantities.json")
-            raise InputError(where, "is damaged", "Restore it with git, or make a new run with `make run`") from problem
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+            do = "Restore it with git, or make a new run with `make run`"
+            raise InputError(paths.shown(reading), "is damaged or of another version", do) from problem
 
     def quantity(self, key: str) -> Quantity:
         """The quantity `key`. Raises InputError naming the nearest keys for one that is not there."""
@@ -164,27 +195,29 @@ class Record:
 
         A partial function shows the arguments it was given.
         """
+        function, colon, words = self.q[key].method.removeprefix(f"{__package__}.").partition(": ")
         commit = self.entries[key].get("commit", "")
-        return f"{self.q[key].method.removeprefix(f'{__package__}.')}{f' at {commit}' if commit else ''}"
+        return f"{function}{f' at {commit}' if commit else ''}{colon}{words}"
 
     def as_data(self, key: str) -> dict[str, Any]:
         """The whole chain as plain data: the quantities, raw cells and sources behind `key`, each once."""
-        names = self.behind(key) if self.quantity(key) else []
-        raw = {cell["cell"]: cell for name in names for cell in self.raw_inputs(name)}
+        self.quantity(key)
+        names = self.behind(key)
+        raw = {cell["cell"]: (cell, self.q[name]) for name in names for cell in self.raw_inputs(name)}
         described = {}
         for name in names:
             entry = {part: value for part, value in self.entries[name].items() if part not in ("inputs", "step")}
             described[name] = entry | {"text": self.q[name].text, "inputs": list(self.q[name].inputs)}
         spelled = {}
-        for address, cell in raw.items():
+        for address, (cell, item) in raw.items():
             value, unit = printed(address, cell["sha256"])
-            spelled[address] = {**cell, "printed": value, "unit": unit}
-        known = {source for cell in raw.values() for source in (cell["source_id"], *cell["also"])}
+            trust = {"edition": self.edition(item.key), "confidence": item.confidence}
+            spelled[address] = {**cell, "printed": value, "unit": unit, **trust}
         return {
             "key": key,
             "quantities": described,
             "cells": spelled,
-            "sources": {name: self.sources[name] for name in sorted(known) if name in self.sources},
+            "sources": {name: self.sources[name] for name in self.source_ids(key) if name in self.sources},
         }
 
     def tree(self, key: str) -> "Tree":
@@ -193,6 +226,7 @@ class Record:
         from rich.tree import Tree
 
         shown: set[str] = set()
+        told_of: set[str] = set()
 
         def branch(name: str, parent: "Tree | None" = None) -> "Tree":
             item = self.q[name]
@@ -201,7 +235,8 @@ class Record:
             if again:
                 line.append("  (see above)", "dim")
             else:
-                trust = [f"edition {item.edition}" if item.edition else "", f"{item.confidence} confidence"]
+                edition = self.edition(name)
+                trust = [f"edition {edition}" if edition else "", f"{item.confidence} confidence"]
                 notes = [f"caveats: {', '.join(item.caveats)}" if item.caveats else ""]
                 told = " · ".join(part for part in (self.method(name), *trust, *notes) if part)
                 line.append(f"\n{told}", "cyan")
@@ -209,7 +244,7 @@ class Record:
             if not again:
                 shown.add(name)
                 for cell in self.raw_inputs(name):
-                    node.add(Text(self.cell_words(cell)))
+                    node.add(Text(self.cell_words(cell, told_of)))
                 for other in item.inputs:
                     if not cells.is_address(other):
                         branch(other, node)
@@ -218,24 +253,35 @@ class Record:
         self.quantity(key)
         return branch(key)
 
-    def cell_words(self, cell: Mapping[str, Any]) -> str:
-        """A raw cell in words: what it prints, where it stands, the file's hash, and who printed it."""
-        value, unit = printed(cell["cell"], cell["sha256"])
+    def edition(self, key: str) -> str:
+        """The edition that a quantity stands in; of a figure without one, such as a rate, its raw file's."""
+        of_file = next((Path(cell["file"]).parent.name for cell in self.raw_inputs(key)), "")
+        return self.q[key].edition or of_file
+
+    def cell_words(self, cell: Mapping[str, Any], told: set[str] | None = None) -> str:
+        """A raw cell in words: what it prints, where it stands, the file's hash, and who printed it.
+
+        Files and sources in `told` are named, not described again; the cell's own are put into it.
+        """
+        told = set() if told is None else told
+        _, missing = _row(cell["cell"], cell["sha256"])
         row = ", ".join(f"{name} {text}" for name, text in cell["row"].items() if text)
-        stated = f"prints {value} {unit}".rstrip() if value else "the file is no longer the one that was read"
-        lines = [
-            f"data/raw/{cell['file']}, row {row}, column {cell['column']}: {stated}",
-            f"sha256 {cell['sha256'][-64:]}",
-        ]
-        lines += [self.source_words(cell["source_id"])]
-        if cell["also"]:
-            lines.append(f"printed alike by {', '.join(cell['also'])}")
+        stated = missing or f"prints {' '.join(printed(cell['cell'], cell['sha256']))}".rstrip()
+        lines = [f"data/raw/{cell['file']}, row {row}, column {cell['column']}: {stated}"]
+        if cell["file"] not in told:
+            lines.append(f"sha256 {cell['sha256'][-64:]}")
+        for said, sources in (("", [cell["source_id"]]), ("printed alike by ", cell["also"])):
+            lines += [f"{said}{self.source_words(source)}" for source in sources if source not in told]
+            again = [source for source in sources if source in told]
+            if again:
+                lines.append(f"{said}{', '.join(again)} (see above)")
+        told |= {cell["file"], cell["source_id"], *cell["also"]}
         return "\n".join(lines)
 
     def source_words(self, source_id: str) -> str:
         """A source in words: title, publisher, date, kind and address."""
         row = self.sources.get(source_id)
         if row is None:
-            return source_id
-        told = f"{row['title']}; {row['publisher']}, {row['published_on']} ({row['source_kind']})"
-        return f"{source_id}: {told}; {row['url']}"
+            return f"{source_id}: not in the register of sources"
+        date = row["published_on"] or f"undated, read {row['accessed']}"
+        return f"{source_id}: {row['title']}; {row['publisher']}, {date} ({row['source_kind']}); {row['url']}"

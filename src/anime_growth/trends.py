@@ -264,7 +264,9 @@ def loglinear_ar1(levels: pd.Series) -> Fit:
         fitted=np.exp(log.iloc[1:] - innovations),
         log_quantiles=_spread_about(forecast, float(result.df_resid)),
         findings=(
-            (f"{max(above, 1 - above):.0%} of the levels lie on one side of its line, which does not describe them",)
+            (
+                f"{100 * max(above, 1 - above):.0f} % of the levels lie on one side of its line, which does not describe them",
+            )
             if max(above, 1 - above) > ONE_SIDED
             else ()
         ),
@@ -604,6 +606,25 @@ CHECKS = (
     *("largest_residual_year", "influential_year", "growth_without_it"),
 )
 
+# How the checks and the models' own parameters are told.
+MEASURE_WORDS = {
+    "residual_spread": "standard deviation of the residuals, log",
+    "durbin_watson": "Durbin-Watson statistic of the residuals",
+    "ljung_box_p": "Ljung-Box p-value of the residuals",
+    "jarque_bera_p": "Jarque-Bera p-value of the residuals",
+    "largest_residual": "largest residual, log",
+    "largest_residual_year": "year of the largest residual",
+    "influential_year": "year without which growth changes most",
+    "growth_without_it": "growth without the most influential year",
+    "autocorrelation": "autocorrelation of the errors",
+    "damping": "damping of growth a year",
+    "break_year": "year of the break",
+    "break_lo95_year": "first year of the 95 % interval of the break",
+    "break_hi95_year": "last year of the 95 % interval of the break",
+    "growth_before": "growth before the break",
+    "bic_gain": "gain in BIC over one line",
+}
+
 
 def trend_table(
     fits: dict[str, Fit], refused: dict[str, str], subject: Subject, with_checks: bool = True
@@ -666,5 +687,5 @@ def trend_quantities(fits: dict[str, Fit], table: pd.DataFrame, subject: Subject
         for measure, value in {**found, **result.notes}.items():
             unit = units.YEAR if measure.endswith("year") else units.RATIO
             unit = units.PERCENT_A_YEAR if measure.startswith("growth") else unit
-            add(measure, value, unit, measure.replace("_", " "))
+            add(measure, value, unit, MEASURE_WORDS[measure])
     return Quantities(known.edition, [item for key, item in q.items() if key not in known])

@@ -5,6 +5,7 @@ dollar level wrong and nothing else look odd, so no other module multiplies by a
 """
 
 from dataclasses import dataclass
+from functools import total_ordering
 from typing import Any
 
 from anime_growth.errors import InputError
@@ -99,8 +100,13 @@ def convert(value: Any, unit: Unit, to: Unit) -> Any:
             f"{unit.name} is {unit.dimension} and {to.name} is {to.dimension}",
             "Compare like with like",
         )
+    return _scaled(value, unit.size, to.size)
+
+
+def _scaled(value: Any, size: float, to: float) -> Any:
+    """`value` of units of one `size` in units of another."""
     # Powers of ten divide exactly one way only; choosing it keeps 21,702 -> 2.1702 free of dust.
-    return value * (unit.size / to.size) if unit.size >= to.size else value / (to.size / unit.size)
+    return value * (size / to) if size >= to else value / (to / size)
 
 
 def usd_bn(jpy_100m: Any, usdjpy: Any) -> Any:
@@ -115,6 +121,98 @@ def usd_bn(jpy_100m: Any, usdjpy: Any) -> Any:
 def jpy_100m(usd_bn: Any, usdjpy: Any) -> Any:
     """Billion USD at `usdjpy` yen per dollar as yen in units of 100 million; undoes `usd_bn`."""
     return usd_bn * usdjpy * (USD_BN.size / JPY_100M.size)
+
+
+# What is a plain number however it is written: 56.5 %, 0.565 or 0.565 times.
+_NUMBERS = ("share", "growth rate", "multiple", "ratio")
+# Powers of yen and dollars in what may be multiplied and divided; a count is a plain number there.
+_MONEY = {"JPY": (1, 0), "USD": (0, 1), "exchange rate": (1, -1), **dict.fromkeys((*_NUMBERS, "count"), (0, 0))}
+_PRODUCTS = {(1, 0): JPY_100M, (0, 1): USD_BN, (1, -1): RATE, (0, 0): RATIO}
+
+
+@total_ordering
+@dataclass(frozen=True, eq=False)
+class Amount:
+    """A value with its unit, which takes part in arithmetic and refuses what has no meaning.
+
+    A bare number beside it is read in its unit where the two are added or compared, and as a factor
+    where they are multiplied. Raises InputError for units that do not go together.
+
+    >>> Amount(21702, JPY_100M) / Amount(3.84, JPY_TRN)
+    Amount(value=0.56515625, unit=Unit(name='ratio', dimension='ratio', size=1, digits=2, text='{}'))
+    >>> Amount(56.5, PERCENT) > 50, Amount(56.5, PERCENT) > Amount(0.6, RATIO)
+    (True, False)
+    >>> Amount(21702, JPY_100M) + Amount(14.33, USD_BN)
+    Traceback (most recent call last):
+    anime_growth.errors.InputError: units: bn USD and 100m JPY do not go together. Compare like with like.
+    """
+
+    value: float
+    unit: Unit
+
+    def to(self, unit: Unit) -> float:
+        """The value in `unit`."""
+        both = (self.unit.dimension, unit.dimension)
+        if both[0] != both[1] and not all(dimension in _NUMBERS for dimension in both):
+            raise InputError("units", f"{self.unit.name} and {unit.name} do not go together", "Compare like with like")
+        return float(_scaled(self.value, self.unit.size, unit.size))
+
+    def _beside(self, other: Any) -> float:
+        return other.to(self.unit) if isinstance(other, Amount) else float(other)
+
+    def __add__(self, other: Any) -> "Amount":
+        return Amount(self.value + self._beside(other), self.unit)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> "Amount":
+        return Amount(-self.value, self.unit)
+
+    def __sub__(self, other: Any) -> "Amount":
+        return Amount(self.value - self._beside(other), self.unit)
+
+    def __rsub__(self, other: Any) -> "Amount":
+        return -self + other
+
+    def __mul__(self, other: Any) -> "Amount":
+        return self._product(other, 1) if isinstance(other, Amount) else Amount(self.value * other, self.unit)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> "Amount":
+        return self._product(other, -1) if isinstance(other, Amount) else Amount(self.value / other, self.unit)
+
+    def __rtruediv__(self, other: Any) -> "Amount":
+        return Amount(float(other), RATIO)._product(self, -1)
+
+    def _product(self, other: "Amount", power: int) -> "Amount":
+        """`self` times `other`, or over it where `power` is -1."""
+        own, their = self.unit, other.unit
+        factor = other.value if power == 1 else 1 / other.value
+        if power == -1 and own.dimension == their.dimension:
+            return Amount(self.value * factor * (own.size / their.size), RATIO)
+        mine, others = _MONEY.get(own.dimension), _MONEY.get(their.dimension)
+        unit = None
+        if mine and others:
+            unit = _PRODUCTS.get((mine[0] + power * others[0], mine[1] + power * others[1]))
+        if unit is None:
+            what = f"{own.name} {'times' if power == 1 else 'over'} {their.name} has no unit here"
+            raise InputError("units", what, "Multiply and divide money, rates and plain numbers only")
+        return Amount(self.value * factor * (own.size * their.size**power / unit.size), unit)
+
+    def __abs__(self) -> "Amount":
+        return Amount(abs(self.value), self.unit)
+
+    def __round__(self, digits: int = 0) -> "Amount":
+        return Amount(round(self.value, digits), self.unit)
+
+    def __eq__(self, other: object) -> bool:
+        return self.value == self._beside(other)
+
+    def __lt__(self, other: Any) -> bool:
+        return self.value < self._beside(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def readable(value: float, unit: Unit) -> Unit:

@@ -1,9 +1,22 @@
-"""Small words that figures and narrative share."""
+"""Small words that follow from numbers; figures and narrative share them.
+
+Each word of direction, size or rank has its rule here, once. The numbers that a rule compares are those
+that a reader sees, at their printed precision.
+"""
+
+from fractions import Fraction
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 CARDINALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+# Multiples that have a word of their own.
+MULTIPLES = {2: "double", 3: "triple"}
+# A ratio this near to a whole number is "about" it; up to this far below one it is "nearly" it.
+ABOUT, NEARLY = 0.02, 0.1
+# A majority is more than this [%].
+HALF = 50
 
 
+# --- numbers ------------------------------------------------------------------------------------
 def short_ordinal(rank: int) -> str:
     """A rank in digits.
 
@@ -32,6 +45,152 @@ def cardinal(count: int) -> str:
     return CARDINALS[count] if 0 <= count < len(CARDINALS) else str(count)
 
 
+def how_many(count: int) -> str:
+    """A count that stands alone.
+
+    >>> how_many(0), how_many(3)
+    ('none', 'three')
+    """
+    return cardinal(count) if count else "none"
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "source"), counted(2, "year")
+    ('one source', 'two years')
+    """
+    return f"{cardinal(count)} {noun if count == 1 else noun + 's'}"
+
+
+def part_of(part: int, whole: int) -> str:
+    """How many of a few things.
+
+    >>> part_of(5, 6), part_of(6, 6), part_of(0, 6), part_of(2, 2)
+    ('five of the six', 'all six', 'none of the six', 'both')
+    """
+    if part == whole:
+        return "both" if whole == 2 else f"all {cardinal(whole)}"
+    return f"{how_many(part)} of the {cardinal(whole)}"
+
+
+def odds(percent: float) -> str:
+    """How often an interval should hold, from its name in per cent.
+
+    >>> odds(80), odds(95), odds(50)
+    ('four times in five', '19 times in 20', 'one time in two')
+    """
+    odd = Fraction(percent).limit_denominator(100) / 100
+    return f"{counted(odd.numerator, 'time')} in {cardinal(odd.denominator)}"
+
+
+def multiple(ratio: float) -> str:
+    """How many times as much, from nearly double on; no word for less.
+
+    Within ABOUT of a whole number "about", at most NEARLY below the next "nearly", else "more than" the last.
+
+    >>> [multiple(ratio) for ratio in (1.99, 2.5, 2.8, 3.33, 5.83, 1.5)]
+    ['about double', 'more than double', 'nearly triple', 'more than triple', 'nearly six times', '']
+    """
+    whole = round(ratio)
+    if whole and abs(ratio / whole - 1) <= ABOUT:
+        said = "about"
+    elif whole and -NEARLY <= ratio / whole - 1 < 0:
+        said = "nearly"
+    else:
+        said, whole = "more than", int(ratio)
+    return f"{said} {MULTIPLES.get(whole, f'{cardinal(whole)} times')}" if whole >= min(MULTIPLES) else ""
+
+
+# --- directions ---------------------------------------------------------------------------------
+def by_comparison(left: float, right: float, more: str, less: str, same: str) -> str:
+    """One of three words, by which of two numbers is the larger."""
+    return more if left > right else less if left < right else same
+
+
+def moved(change: float) -> str:
+    """What something did, from its printed change.
+
+    >>> moved(2.8), moved(-12.0), moved(0.0)
+    ('rose', 'fell', 'stayed level')
+    """
+    return by_comparison(change, 0, "rose", "fell", "stayed level")
+
+
+def had_moved(change: float) -> str:
+    """What something had done before.
+
+    >>> had_moved(2.8), had_moved(-12.0), had_moved(0.0)
+    ('risen', 'fallen', 'stayed level')
+    """
+    return by_comparison(change, 0, "risen", "fallen", "stayed level")
+
+
+def pace(now: float, before: float) -> str:
+    """What growth did, from that of two years running; nothing is said unless both rose.
+
+    >>> pace(26.0, 18.0), pace(18.0, 26.0), pace(18.0, 18.0), pace(26.0, -3.0)
+    ('accelerated from', 'slowed from', 'stayed at', '')
+    """
+    return by_comparison(now, before, "accelerated from", "slowed from", "stayed at") if min(now, before) > 0 else ""
+
+
+def speed(left: float, right: float) -> str:
+    """Growth beside other growth; nothing is said unless both rose.
+
+    >>> speed(9.1, 14.8), speed(9.1, -1.0)
+    ('slower than', '')
+    """
+    return by_comparison(left, right, "faster than", "slower than", "as fast as") if min(left, right) > 0 else ""
+
+
+def amount(left: float, right: float) -> str:
+    """Size beside size.
+
+    >>> amount(3.9, 14.3), amount(14.3, 14.3)
+    ('less than', 'as much as')
+    """
+    return by_comparison(left, right, "more than", "less than", "as much as")
+
+
+def gap(now: float, before: float) -> str:
+    """What a gap between two things did.
+
+    >>> gap(4997, 979), gap(979, 979)
+    ('widened', 'stayed level')
+    """
+    return by_comparison(now, before, "widened", "narrowed", "stayed level")
+
+
+def position(value: float, mark: float) -> str:
+    """Where a value lies.
+
+    >>> position(-0.9, 0), position(8.3, 0)
+    ('below', 'above')
+    """
+    return by_comparison(value, mark, "above", "below", "level with")
+
+
+# --- ranks and shares ---------------------------------------------------------------------------
+def ranked(words: str, rank: int) -> str:
+    """A superlative with its rank.
+
+    >>> ranked("fastest", 1), ranked("fastest year", 2)
+    ('the fastest', 'the second-fastest year')
+    """
+    return f"the {words}" if rank == 1 else f"the {ordinal(rank)}-{words}"
+
+
+def share_of(percent: float) -> str:
+    """What part of a whole a printed share is, where there is a word for it.
+
+    >>> share_of(90.7), share_of(100.0), share_of(120.5), share_of(50.0)
+    ('most of', 'all of', 'more than all of', '')
+    """
+    return by_comparison(percent, 100, "more than all of", "most of", "all of") if percent > HALF else ""
+
+
+# --- sentences ----------------------------------------------------------------------------------
 def listed(items: list[str]) -> str:
     """Items joined by commas and a last `and`.
 

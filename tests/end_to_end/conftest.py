@@ -42,7 +42,8 @@ def copy_of_study(tmp_path):
     """A copy of what a run reads, so that a test may spoil it; its top folder."""
     for name in ("data/raw", "notebooks"):
         shutil.copytree(paths.home() / name, tmp_path / name)
-    shutil.copyfile(paths.home() / "README.md", tmp_path / "README.md")
+    for name in ("README.md", "data/README.md"):
+        shutil.copyfile(paths.home() / name, tmp_path / name)
     return tmp_path
 
 

@@ -10,7 +10,7 @@ import tomllib
 import pytest
 import yaml
 
-from anime_growth import narrative, paths, pipeline
+from anime_growth import codebook, narrative, paths, pipeline
 from anime_growth.quantities import Quantities
 from tests.end_to_end.conftest import BIN, TOP, blocks, shell
 
@@ -68,7 +68,12 @@ def test_the_published_narrative_has_700_to_1200_words():
 def test_the_published_folder_holds_what_the_steps_promise():
     published = {str(path.relative_to(paths.published())) for path in paths.published().rglob("*") if path.is_file()}
     promised = {name for spec in pipeline.STEPS.values() for name in spec.promises}
-    kept = {name for name in promised if not name.startswith("quantities/")} - {"report.html", "finding.md"}
+    kept = {name for name in promised if not name.startswith("quantities/")} - {
+        "report.html",
+        "trace.html",
+        "finding.md",
+        "limits.md",
+    }
     assert published == kept | {"run.json", "forecasts.csv"}
 
 
@@ -117,13 +122,21 @@ def test_the_package_command_drafts_a_new_edition_as_contributing_shows(copy_of_
 
 def test_publishing_a_run_of_defaults_writes_the_reference_the_notebooks_and_the_finding(copy_of_study, finished_run):
     run = finished_run
+    described = copy_of_study / "data/README.md"
+    described.write_text(codebook.SECTION.sub(r"\1\2", described.read_text()))
     done = shell(next(b for b in blocks("CONTRIBUTING.md") if "publish" in b), ANIME_GROWTH_HOME=str(copy_of_study))
     assert done.returncode == 0, done.stderr
     assert "<!-- finding -->A new finding.<!-- /finding -->" in (copy_of_study / "README.md").read_text()
+    told = described.read_text()
+    assert told == (paths.home() / "data/README.md").read_text()
     assert (copy_of_study / "data/processed/published/quantities.json").is_file()
     (run / "verdicts.csv").unlink()
     half = shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study))
     assert half.returncode == 2 and "lacks verdicts.csv" in half.stderr
+    (run / "verdicts.csv").touch()
+    described.write_text(told.replace("<!-- codebook -->", ""))
+    unmarked = shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study))
+    assert unmarked.returncode == 2 and "data/README.md: has no marks around the codebook" in unmarked.stderr
     assert (copy_of_study / "data/processed/published/verdicts.csv").is_file()
     assert "platform" not in json.loads((copy_of_study / "data/processed/published/run.json").read_text())
     for path in paths.notebooks().glob("*.ipynb"):
@@ -156,5 +169,6 @@ def test_publishing_adds_forecasts_to_the_ledger_once_and_refuses_a_damaged_one(
 
 def test_the_narrative_templates_ship_with_the_package():
     assert {path.name for path in narrative.TEMPLATES.iterdir()} == {
-        *("narrative.en.md.j2", "finding.en.md.j2", "report.html.j2", "report.css", "annual_series.json")
+        *("narrative.en.md.j2", "claims.en.md.j2", "finding.en.md.j2", "limits.en.md.j2"),
+        *("report.html.j2", "trace.html.j2", "report.css", "report.js", "annual_series.json", "claims.json"),
     }

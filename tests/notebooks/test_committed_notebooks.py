@@ -69,7 +69,21 @@ def not_one_parameters_cell(notebook) -> str:
     return "" if len(tagged) == 1 and tagged[0] is code_cells(notebook)[0] else f"{len(tagged)} parameters cells"
 
 
-GUARDS = [not_run_cleanly, has_errors, names_a_machine, is_not_thin, not_one_parameters_cell]
+# What a sentence between cells may say in digits: units, the levels of intervals, yardsticks, other notebooks.
+MAY_STAND = r"100 million JPY|prices of 2020|sha256|95 %|near 2\b|\(0\.1 is about 10 %\)|above 1 means|-?\b1 (took|lost)|[Nn]otebook \d"
+
+
+def types_a_finding(notebook) -> str:
+    """Figures of a run belong to its outputs, which follow the data; a sentence would not."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            text = re.sub(rf"^# \d\. |`[^`]*`|\*\*\w+\*\*|{MAY_STAND}", "", cell.source)
+            if found := re.search(r"[^.\n]*\d[^.\n]*", text):
+                return f"{cell.id}: {found[0]}"
+    return ""
+
+
+GUARDS = [types_a_finding, not_run_cleanly, has_errors, names_a_machine, is_not_thin, not_one_parameters_cell]
 
 
 @by_name
@@ -138,9 +152,14 @@ def untag(notebook, cells):
     cells[0].metadata["tags"] = []
 
 
+def type_a_number(notebook, cells):
+    notebook.cells[0].source += " Overseas revenue grew by 26.0 %."
+
+
 @pytest.mark.parametrize(
     ("how", "guard"),
     [
+        (type_a_number, types_a_finding),
         (clear_outputs, not_run_cleanly),
         (skip_a_count, not_run_cleanly),
         (fail_a_cell, has_errors),

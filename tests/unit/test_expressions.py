@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from anime_growth import checks, expressions
+from anime_growth import checks, expressions, units
 from anime_growth.errors import InputError
 
 VALUES = {
@@ -196,3 +196,35 @@ def test_nearly_every_stated_derivation_is_checked(tables):
         unread |= {text for text in derived["derivation"] if expressions.stated_arithmetic(text) is None}
     assert unread == {"domestic + overseas as transcribed"}
     assert checks.run(tables).set_index("check").loc["derived_rows_recompute", "comparisons"] == 51
+
+
+# --- amounts with units ---------------------------------------------------------------------------
+AMOUNTS = {
+    "yen.level.2024": units.Amount(21702, units.JPY_100M),
+    "yen.level.2023": units.Amount(1.7222, units.JPY_TRN),
+    "usd.level.2024": units.Amount(14.33, units.USD_BN),
+    "share.all.2024": units.Amount(56.5, units.PERCENT),
+}
+
+
+def test_units_take_part_in_expressions():
+    evaluate = expressions.evaluate
+    assert evaluate("yen.level.2024 > yen.level.2023", AMOUNTS) is True
+    assert evaluate("yen.level.2024 - yen.level.2023", AMOUNTS).value == pytest.approx(4480)
+    assert evaluate("share.all.2024 > 50 and yen.level.2024 / yen.level.2023 > 1.2", AMOUNTS) is True
+    assert evaluate("max(yen.level.2024, yen.level.2023)", AMOUNTS).unit == units.JPY_100M
+
+
+def test_mixed_units_are_refused_with_the_place_and_the_expression():
+    with pytest.raises(
+        InputError, match=r"rules.yml, C1: 'yen.level.2024 > usd.level.2024': bn USD and 100m JPY do not"
+    ):
+        expressions.evaluate("yen.level.2024 > usd.level.2024", AMOUNTS, "rules.yml, C1")
+
+
+@pytest.mark.parametrize(
+    "mixed", ["(1 < 2) + 1", "1 and 2 < 3", "2 < 3 or 1", "-(1 < 2)", "max(1 < 2, 3)", "1 < (2 < 3)"]
+)
+def test_truth_is_no_number_and_a_number_no_truth(mixed):
+    with pytest.raises(InputError, match="a comparison is not a number|a number is neither true nor false"):
+        expressions.evaluate(mixed, {})

@@ -57,6 +57,7 @@ WITHOUT_UNIT = {
 VERDICTS = pd.DataFrame(
     {
         "claim_id": [f"C{number:02d}" for number in range(1, 31)],
+        "article": "an_article",
         "verdict": list(itertools.islice(itertools.cycle([*figures.VERDICTS, "supported"]), 30)),
         "kind": list(itertools.islice(itertools.cycle(["level", "growth", "qualitative"]), 30)),
     }
@@ -626,6 +627,14 @@ def test_a_target_beyond_the_horizon_is_not_drawn(falling: World) -> None:
     data = falling["target_paths"].data
     assert data["year"].max() <= 2028
     assert "target" not in set(data["kind"])
+
+
+def test_claims_of_two_articles_are_counted_together_and_told_apart_in_the_order() -> None:
+    both = pd.concat([VERDICTS, VERDICTS.head(2).assign(article="b")], ignore_index=True)
+    drawing = figures.verdicts(both)
+    assert "claims of two articles" in drawing.title
+    assert list(drawing.data[drawing.data["verdict"] == "supported"]["article"])[-1] == "b"
+    assert "articles" not in figures.verdicts(VERDICTS).title
 
 
 def test_empty_tables_give_a_sentence(world: World, tables: dict[str, pd.DataFrame]) -> None:

@@ -92,3 +92,61 @@ def test_numbers_are_printed_with_separators_and_a_true_minus(value, digits, tex
 )
 def test_yen_are_read_in_trillions_from_one_trillion_on(value, unit):
     assert units.readable(value, units.JPY_100M) is unit
+
+
+# --- amounts: values that keep their unit through arithmetic ----------------------------------------
+def amount(value: float, unit: units.Unit) -> units.Amount:
+    return units.Amount(value, unit)
+
+
+LEVEL, RATE = amount(21702, units.JPY_100M), amount(151.4551, units.RATE)
+
+
+@pytest.mark.parametrize(
+    ("result", "value", "unit"),
+    [
+        (LEVEL + amount(1, units.JPY_TRN), 31702, units.JPY_100M),
+        (LEVEL - 2, 21700, units.JPY_100M),
+        (2 - LEVEL, -21700, units.JPY_100M),
+        (LEVEL * 2, 43404, units.JPY_100M),
+        (2 * LEVEL / 4, 10851, units.JPY_100M),
+        (LEVEL / RATE, 14.329, units.USD_BN),
+        (amount(14.329, units.USD_BN) * RATE, 21702, units.JPY_100M),
+        (LEVEL / amount(14.329, units.USD_BN), 151.455, units.RATE),
+        (LEVEL / amount(3.8407, units.JPY_TRN), 0.56506, units.RATIO),
+        (LEVEL * amount(50, units.PERCENT), 10851, units.JPY_100M),
+        (1 / amount(50, units.PERCENT), 2, units.RATIO),
+        (-LEVEL, -21702, units.JPY_100M),
+        (abs(-LEVEL), 21702, units.JPY_100M),
+        (round(amount(1.26, units.JPY_TRN), 1), 1.3, units.JPY_TRN),
+        (amount(3, units.RANK) / amount(2, units.RANK), 1.5, units.RATIO),
+    ],
+)
+def test_amounts_carry_their_unit_through_arithmetic(result, value, unit):
+    assert (result.value, result.unit) == (pytest.approx(value, rel=1e-4), unit)
+
+
+@pytest.mark.parametrize(
+    "mixed",
+    [
+        lambda: LEVEL + RATE,
+        lambda: LEVEL - amount(1, units.PERCENT),
+        lambda: LEVEL > amount(1, units.USD_BN),
+        lambda: amount(1, units.RANK) == amount(1, units.YEAR),
+        lambda: LEVEL * LEVEL,
+        lambda: amount(1, units.YEAR) * amount(1, units.RANK),
+        lambda: RATE / LEVEL,
+        lambda: LEVEL.to(units.USD_BN),
+    ],
+)
+def test_amounts_that_do_not_go_together_are_refused(mixed):
+    with pytest.raises(InputError, match="do not go together|has no unit here"):
+        mixed()
+
+
+def test_a_bare_number_is_in_the_unit_beside_it_and_plain_numbers_compare_in_any_writing():
+    assert amount(56.5, units.PERCENT) > 50
+    assert not amount(0.565, units.RATIO) > 50
+    assert amount(50, units.PERCENT) == amount(0.5, units.RATIO)
+    assert amount(0.565, units.RATIO).to(units.PERCENT) == pytest.approx(56.5)
+    assert max(amount(1, units.JPY_TRN), LEVEL) is LEVEL

@@ -1,0 +1,252 @@
+"""How the study could be wrong, found in its own tables: breaks, weak rows, failed diagnostics, disagreements.
+
+Each function returns a table with the columns about, kind, say (a sentence in which {key} stands for
+a quantity), sources (ids joined by "; ") and note (id of the register's note, else empty). What is
+not found leaves no row.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from anime_growth import cells
+from anime_growth.backtest import COVERAGES, FEWEST_JUDGED, TOO_NARROW
+from anime_growth.claims import CONTRADICTED
+from anime_growth.describe import contiguous
+from anime_growth.quantities import Quantities, Quantity, model_name, series_words
+from anime_growth.series import slug_of
+from anime_growth.trace import Record
+from anime_growth.words import capital, cardinal, listed
+
+COLUMNS = ["about", "kind", "say", "sources", "note"]
+# A p-value below this is called a sign.
+SIGNIFICANT = 0.05
+# Durbin-Watson of errors that neither follow one another nor alternate, and how far from it is alarming.
+UNCORRELATED, ALARMING = 2, 1
+# How many numbers a sentence names as examples.
+EXAMPLES = 3
+
+
+def _table(rows: list[dict[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame([dict.fromkeys(COLUMNS, "") | row for row in rows], columns=COLUMNS)
+
+
+def _sentences(*texts: str) -> str:
+    return " ".join(capital(text).rstrip(".") + "." for text in texts if text)
+
+
+def _example(q: Mapping[str, Quantity], key: str) -> str:
+    return f"{{{key}}} ({q[key].label})"
+
+
+# --- breaks ---------------------------------------------------------------------------------------
+def across_breaks(breaks: pd.DataFrame, q: Quantities, shown: Iterable[str]) -> pd.DataFrame:
+    """A row for each note of the register of breaks, with the growth figures that compare across the break.
+
+    `breaks` has note_id, series, year, kind, is_documented, finding and source_id, a row for each series
+    and year of a note. Named are the series' growth into that year and those `shown` that span it.
+    """
+    rows = []
+    for note, entries in breaks.groupby("note_id", sort=False):
+        about, touched = [], list[str]()
+        for series, year in zip(entries["series"], entries["year"], strict=True):
+            dated = not pd.isna(year)
+            about.append(series_words(series) + (f", {year:.0f}" if dated else ""))
+            touched += _touched(series, int(year), q, shown) if dated else []
+        row = entries.iloc[0]
+        numbers = listed([_example(q, key) for key in dict.fromkeys(touched)])
+        rows.append(
+            {
+                "about": capital("; ".join(about)),
+                "kind": f"{row['kind']}, {'documented' if row['is_documented'] else 'inferred'}",
+                "say": _sentences(str(row["finding"]), f"growth figures that it touches: {numbers}" if numbers else ""),
+                "sources": "; ".join(dict.fromkeys(entries["source_id"])),
+                "note": str(note),
+            }
+        )
+    return _table(rows)
+
+
+def _touched(series: str, year: int, q: Quantities, shown: Iterable[str]) -> list[str]:
+    """Growth of `series` into `year`, and growth shown over a span that the year lies in."""
+    found = [key for key in (f"{series}.growth.{year}",) if key in q]
+    for key in shown:
+        match = re.fullmatch(rf"{re.escape(series)}\.(?:growth|cagr)(?:_usd|_real)?\.(\d{{4}})(?:-(\d{{4}}))?", key)
+        if match and key in q:
+            first, last = (int(match[1]), int(match[2])) if match[2] else (int(match[1]) - 1, int(match[1]))
+            found += [key] if first < year <= last and key not in found else []
+    return found
+
+
+# --- confidence -----------------------------------------------------------------------------------
+def weak_rows(shown: Iterable[str], record: Record) -> pd.DataFrame:
+    """Which raw cells below the numbers `shown` are of low or medium confidence, and how many numbers rest on them.
+
+    A row for each series and confidence, the lowest first; numbers of low confidence are exploratory.
+    """
+    shown = [key for key in shown if key in record.q]
+    resting: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for key in shown:
+        for name in record.behind(key):
+            item = record.q[name]
+            if record.raw_inputs(name) and item.confidence != cells.CONFIDENCE[-1]:
+                group = (item.confidence, ".".join(name.split(".")[:2]))
+                resting.setdefault(group, {}).setdefault(name, []).append(key)
+    rows = [_weakest(shown, record.q)] if resting else []
+    for (confidence, series), observed in sorted(
+        resting.items(), key=lambda group: cells.CONFIDENCE.index(group[0][0])
+    ):
+        raw = [cell for name in observed for cell in record.raw_inputs(name)]
+        alone = sum(not cell["also"] for cell in raw)
+        single = (
+            f", {'' if alone == len(raw) else f'{cardinal(alone)} of them '}printed by one source only" if alone else ""
+        )
+        numbers = [key for key in shown if any(key in keys for keys in observed.values())]
+        examples = listed([_example(record.q, key) for key in numbers[:EXAMPLES]])
+        rows.append(
+            {
+                "about": capital(series_words(series)),
+                "kind": f"{confidence} confidence{', exploratory' if confidence == cells.CONFIDENCE[0] else ''}",
+                "say": _sentences(
+                    f"{cardinal(len(raw))} cell{'' if len(raw) == 1 else 's'} ({_periods(observed)}){single}",
+                    f"{_of(len(numbers), len(shown))} rest on {'it' if len(raw) == 1 else 'them'}, such as {examples}",
+                ),
+                "sources": "; ".join(sorted({cell["source_id"] for cell in raw})),
+            }
+        )
+    return _table(rows)
+
+
+def _of(count: int, whole: int) -> str:
+    return f"{count} of the {whole} numbers shown"
+
+
+def _weakest(shown: list[str], q: Mapping[str, Quantity]) -> dict[str, str]:
+    """How many of all numbers shown rest on a weak row anywhere."""
+    counts = {name: sum(q[key].confidence == name for key in shown) for name in cells.CONFIDENCE[:-1]}
+    told = [f"{_of(count, len(shown))} rest on a row of {name} confidence" for name, count in counts.items() if count]
+    return {"about": "All numbers shown", "kind": "weakest row", "say": _sentences(f"{'; '.join(told)} at the weakest")}
+
+
+def _periods(keys: Iterable[str]) -> str:
+    """Periods of keys in words; three and more running years as a span."""
+    periods = sorted({key.rsplit(".", 1)[1] for key in keys})
+    years = [period for period in periods if re.fullmatch(r"\d{4}", period)]
+    told: list[str] = []
+    for run in contiguous(int(year) for year in years):
+        told += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(year) for year in run]
+    return listed(told + [period for period in periods if period not in years])
+
+
+# --- diagnostics ----------------------------------------------------------------------------------
+def failed_diagnostics(trends: pd.DataFrame, scores: pd.DataFrame, q: Quantities) -> pd.DataFrame:
+    """Residual tests that fail, remarks on estimates, intervals that proved too narrow, models that lose to drift.
+
+    `trends` is trends.trend_table's table, `scores` backtest.scores'. From so few points a p-value is
+    a hint, and overlapping forecasts make a miss look more certain than it is.
+    """
+    if trends.empty:
+        return _table([])
+    slug = slug_of(str(trends["series"].iloc[0]), str(trends["basis"].iloc[0]))
+    rows = [*_refused(trends)]
+    for fit in trends.to_dict("records"):
+        rows += _residuals(fit, f"trend.{slug}.{fit['model']}")
+    if len(scores):
+        whole = scores[(scores["windows"] == "all") & (scores["forecasts"] >= FEWEST_JUDGED)]
+        for model in trends["model"]:
+            own = whole[whole["model"] == model].sort_values("horizon")
+            rows += [*_too_narrow(own, f"backtest.{slug}.{model}"), *_worse_than_drift(own, f"backtest.{slug}.{model}")]
+    known = [row for row in rows if all(key in q for key in re.findall(r"\{([^{}|]+)", row["say"]))]
+    return _table(known)
+
+
+def _row(model: str, kind: str, say: str) -> dict[str, str]:
+    return {"about": capital(model_name(model)), "kind": kind, "say": _sentences(say)}
+
+
+def _refused(trends: pd.DataFrame) -> list[dict[str, str]]:
+    """Models that were not fitted, together where the reason is one."""
+    told = trends[trends["remark"].fillna("").str.startswith("not fitted")]
+    return [
+        {
+            "about": capital(listed([model_name(model) for model in rows["model"]])),
+            "kind": "no estimate",
+            "say": _sentences(str(remark)),
+        }
+        for remark, rows in told.groupby("remark")
+    ]
+
+
+def _residuals(fit: Mapping[str, Any], base: str) -> list[dict[str, str]]:
+    rows, model = [], fit["model"]
+    remark = "" if pd.isna(fit["remark"]) else str(fit["remark"])
+    if remark and not remark.startswith("not fitted"):
+        rows.append(_row(model, "estimate", remark))
+    watson, ljung, bera = fit.get("durbin_watson"), fit.get("ljung_box_p"), fit.get("jarque_bera_p")
+    if _below(ljung) or (watson is not None and abs(watson - UNCORRELATED) > ALARMING):
+        follow = watson is not None and watson < UNCORRELATED
+        said = "follow one another, so that its interval is too narrow" if follow else "alternate"
+        tests = f"Durbin-Watson {{{base}.durbin_watson}}, Ljung-Box p {{{base}.ljung_box_p}}"
+        rows.append(_row(model, "autocorrelation", f"its errors {said}: {tests}"))
+    if _below(bera):
+        rows.append(_row(model, "normality", f"its errors are not normal: Jarque-Bera p {{{base}.jarque_bera_p}}"))
+    return rows
+
+
+def _below(p: float | None) -> bool:
+    return p is not None and not pd.isna(p) and p < SIGNIFICANT
+
+
+def _ahead(horizons: Iterable[int]) -> str:
+    numbers = list(horizons)
+    return f"{listed([cardinal(number) for number in numbers])} year{'' if numbers == [1] else 's'} ahead"
+
+
+def _too_narrow(own: pd.DataFrame, base: str) -> list[dict[str, str]]:
+    told = []
+    for name in COVERAGES:
+        failed = [int(horizon) for horizon in own.loc[own[f"narrow{name}"] == TOO_NARROW, "horizon"]]
+        if failed:
+            held = listed([f"{{{base}.cover{name}.h{horizon}}}" for horizon in failed])
+            told.append(f"its {name} % interval held only {held} of outcomes {_ahead(failed)}")
+    return [_row(own["model"].iloc[0], "interval too narrow", "; ".join(told))] if told else []
+
+
+def _worse_than_drift(own: pd.DataFrame, base: str) -> list[dict[str, str]]:
+    lost = [int(horizon) for horizon in own.loc[own["male_to_drift"] > 1, "horizon"]]
+    if not lost or own["model"].iloc[0] == "drift":
+        return []
+    times = listed([f"{{{base}.male_to_drift.h{horizon}}}" for horizon in lost])
+    where = "at every horizon" if len(lost) == len(own) else "at some horizons"
+    say = f"it forecast the past worse than drift {where}: its errors were {times} times as large {_ahead(lost)}"
+    return [_row(own["model"].iloc[0], "loses to drift", say)]
+
+
+# --- disagreements --------------------------------------------------------------------------------
+def disagreements(checks: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Sources that disagree for a declared reason, and claims that the figures contradict.
+
+    `checks` is checks.run's table, `verdicts` claims.judge's.
+    """
+    rows = []
+    for check in checks[checks["declared_exceptions"] > 0].to_dict("records"):
+        count = f"{cardinal(check['declared_exceptions'])} of {check['comparisons']} comparisons"
+        say = _sentences(f"{check['what']}, but in {count} sources disagree", str(check["reason"]))
+        rows.append({"about": capital(check["check"].replace("_", " ")), "kind": "declared exception", "say": say})
+    for row in verdicts[verdicts["verdict"] == CONTRADICTED].to_dict("records"):
+        say = _sentences(f"{row['subject']}, {row['measure']}: the article says {row['stated']}", caveat(row))
+        about = f"Claim {row['claim_id']}, {article(row)}"
+        rows.append({"about": about, "kind": CONTRADICTED, "say": say, "sources": row["sources"]})
+    return _table(rows)
+
+
+def caveat(row: Mapping[str, str]) -> str:
+    """A verdict's caveat, with {key} for its numbers where the table has it."""
+    return row.get("caveat_template") or row["caveat"]
+
+
+def article(row: Mapping[str, str]) -> str:
+    """A verdict's article in words."""
+    return row.get("article_words") or row["article"].replace("_", " ")

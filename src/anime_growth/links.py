@@ -1,0 +1,85 @@
+"""Numbers and sources as HTML: each number a link to its place on the trace page, everything escaped.
+
+What a number is and where it comes from is written once in a page, as the tip `tip-<key>` that all
+links to the same key share; see report.
+"""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote, urlsplit
+
+from markupsafe import Markup
+
+from anime_growth.quantities import Quantity
+
+TRACE_PAGE = "trace.html"
+
+
+def fragment(name: str) -> str:
+    """The part of an address that leads to the element called `name`.
+
+    >>> fragment("market.overseas.growth.2024"), fragment('a"b')
+    ('#market.overseas.growth.2024', '#a%22b')
+    """
+    return f"#{quote(name, safe='')}"
+
+
+def number(key: str, text: str) -> Markup:
+    """`text` as a link to the trace of `key`, described by its tip.
+
+    >>> number("fx.usdjpy.level.2024", "151.46")
+    Markup('<a class="n" href="trace.html#fx.usdjpy.level.2024" data-key="fx.usdjpy.level.2024" \
+aria-describedby="tip-fx.usdjpy.level.2024">151.46</a>')
+    """
+    link = '<a class="n" href="{}" data-key="{}" aria-describedby="tip-{}">{}</a>'
+    return Markup(link).format(TRACE_PAGE + fragment(key), key, key, text)
+
+
+def filled(sentence: str, q: Mapping[str, Quantity]) -> Markup:
+    """`sentence` with every {key}, or {key|bn} in another unit of money, replaced by the linked number.
+
+    What stands in braces and is no key of `q` stays as it is.
+    """
+    made, done = Markup(""), 0
+    for place in re.finditer(r"\{([^{}|]+)(?:\|(\w+))?\}", sentence):
+        if place[1] in q:
+            made += Markup.escape(sentence[done : place.start()])
+            made += number(place[1], q[place[1]].text_in(place[2] or ""))
+            done = place.end()
+    return made + Markup.escape(sentence[done:])
+
+
+def keys_in(page: str) -> list[str]:
+    """Keys of all linked numbers of a page, each once, in the order of their first place."""
+    found = re.findall(r'data-key="([^"]+)"', page)
+    return [str(Markup(key).unescape()) for key in dict.fromkeys(found)]
+
+
+def web_address(url: str) -> str:
+    """`url` if it is a whole http or https address, else nothing: no other kind becomes a link.
+
+    >>> web_address("https://aja.gr.jp/"), web_address("javascript:alert(1)"), web_address("file.txt")
+    ('https://aja.gr.jp/', '', '')
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return url if parts.scheme in ("http", "https") and parts.netloc else ""
+
+
+def source(row: Mapping[str, str]) -> Markup:
+    """A row of the register in words: title, publisher and date; the title leads to its address on the web."""
+    url = web_address(row["url"])
+    title = Markup('<a href="{}">{}</a>').format(url, row["title"]) if url else Markup.escape(row["title"])
+    rest = ", ".join(part for part in (row["publisher"], row["published_on"]) if part)
+    return title + f", {rest}" + ("" if url else f"; {row['url']}")
+
+
+def split(cell: str) -> list[str]:
+    """The parts of a table's cell that holds several keys or ids.
+
+    >>> split("S001; S002"), split("")
+    (['S001', 'S002'], [])
+    """
+    return [part for part in cell.split("; ") if part]

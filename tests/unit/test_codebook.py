@@ -1,0 +1,278 @@
+"""The codebook names every number and column of the study once, with its unit, and nothing else."""
+
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from anime_growth import clean, codebook, ledger, paths, pipeline, projections, series, targets, units
+from anime_growth.errors import InputError
+from anime_growth.quantities import MODEL_WORDS, Quantities
+from anime_growth.trace import Record
+
+BOOK = codebook.read()
+FAMILIES = {family.key: re.compile(BOOK.regex(family)) for family in BOOK.families}
+README = paths.home() / "data" / "README.md"
+
+
+def folders():
+    latest = paths.runs() / "latest"
+    return [paths.published(), *([latest] if (latest / "quantities.json").exists() else [])]
+
+
+@pytest.fixture(scope="module")
+def headers():
+    return codebook.headers(paths.published())
+
+
+# --- quantities ---
+@pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)
+def test_every_quantity_of_a_run_is_in_exactly_one_family_and_has_its_unit(folder):
+    wrong = {}
+    for key, item in Quantities.read(folder / "quantities.json").items():
+        found = [name for name, pattern in FAMILIES.items() if pattern.fullmatch(key)]
+        family = codebook.family_of(key)
+        if family is None or found != [family.key] or item.unit not in family.unit:
+            wrong[key] = (found, item.unit)
+    assert wrong == {}
+
+
+def test_every_family_is_used_by_a_published_quantity():
+    used = {codebook.family_of(key) for key in Quantities.read(paths.published() / "quantities.json")}
+    assert [family.key for family in BOOK.families if family not in used] == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "market.overseas.level.2031",
+        "market.total.growth_real_rank.2025",
+        "market.overseas.log_growth.2030",
+        "market.overseas.log_growth.2002-2030",
+        "trend.studio_overseas_real.drift.growth_lo95",
+        "trend.tourism_receipts.sample.none",
+        "tourism.receipts.level_usd.series.2010",
+        "ledger.overseas.drift.pinball.published",
+        "target.content_2028.chance.rate_walks.local_linear",
+        "article.another_one.implied_rate_low.K03",
+        "article.another_one.claims.not_checkable",
+        "article.another_one.gap.2024",
+    ],
+)
+def test_a_key_that_another_run_may_have_is_in_a_family(key):
+    assert codebook.family_of(key) is not None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "market.overseas.grwoth.2024",
+        "market.oversea.growth.2024",
+        "market.total.share.2024",
+        "market.overseas.growth.24",
+        "market.overseas.growth.2024-2025",
+        "market.overseas.level.series.2024",
+        "trend.overseas.drfit.growth",
+        "trend.overseas.drift.break_year",
+        "target.content_2033.chance.rate_runs.drift",
+        "projection.overseas.drift.p5.2033",
+        "article.another_one.implied_rate.K03.again",
+        "growth",
+        "",
+    ],
+)
+def test_a_misspelt_key_is_in_none(key):
+    assert codebook.family_of(key) is None
+
+
+def test_lists_in_braces_are_those_of_the_code():
+    lists = {
+        "series": clean.SERIES,
+        "basis": {end for _, end, _ in series.BASES.values()},
+        "model": MODEL_WORDS,
+        "quantile": projections.PROBABILITIES,
+        "target": targets.CONTENT_TARGETS,
+        "assumption": ["", *(f".{name}" for name in {**targets.SHARINGS, **targets.RATES} if name != "constant_share")],
+        "average": set(clean.RATE_METHODS.values()) - {"fred_annual_average"},
+    }
+    assert {name: sorted(BOOK.placeholders[name].one_of) for name in lists} == {
+        name: sorted(items) for name, items in lists.items()
+    }
+
+
+def quantity(unit, method, *inputs):
+    return {
+        **{"value": 1.0, "unit": unit, "digits": 1, "label": "", "method": method, "inputs": list(inputs)},
+        **{"edition": "2025", "confidence": "high", "caveats": [], "step": ""},
+    }
+
+
+def cell(file, source_id, *also):
+    place = {"cell": f"{file}?year=2024#value", "file": file, "row": {"year": "2024"}, "column": "value"}
+    return {**place, "sha256": "0", "source_id": source_id, "also": list(also)}
+
+
+def record(**extra):
+    entries = {
+        "market.overseas.level.2024": quantity("100m JPY", "as printed", cell("aja/2025/aja.csv", "S001", "S002")),
+        "fx.usdjpy.level.2024": quantity("JPY per USD", "as printed", cell("fx/2026/rates.csv", "S003")),
+        "market.overseas.level_usd.2024": quantity(
+            "bn USD", "anime_growth.arithmetic.usd_bn", "market.overseas.level.2024", "fx.usdjpy.level.2024"
+        ),
+        **extra,
+    }
+    return Record.of_entries(entries, {"S001": {"title": "Report"}, "S003": {"title": "Rates"}})
+
+
+def test_a_row_tells_how_many_there_are_and_all_that_they_rest_on():
+    rows = {row.key: row for row in codebook.as_rows(record())}
+    assert list(rows) == [
+        *("market.{series}.level.{year}", "market.{series}.level_usd.{year}", "fx.usdjpy.level.{year}")
+    ]
+    row = rows["market.{series}.level_usd.{year}"]
+    assert (row.quantities, row.example, row.unit) == (1, "market.overseas.level_usd.2024", "bn USD")
+    assert row.sources == {"S001": "Report", "S002": "S002", "S003": "Rates"}
+    assert row.raw_tables == ("aja", "rates")
+    assert row.methods == ("arithmetic.usd_bn",)
+    assert rows["fx.usdjpy.level.{year}"].sources == {"S003": "Rates"}
+
+
+def test_a_quantity_of_no_family_is_refused_by_name():
+    with pytest.raises(InputError, match=r"quantity market\.overseas\.mood: .*codebook\.yml"):
+        codebook.as_rows(record(**{"market.overseas.mood": quantity("count", "as printed")}))
+
+
+# --- tables and columns ---
+def test_every_column_of_every_published_table_is_described(headers):
+    rows = codebook.columns(headers)
+    assert len(rows) == sum(len(header) for header in headers.values())
+    assert [f"{row.table}.{row.column}" for row in rows if not row.means or not row.source] == []
+
+
+def test_no_entry_is_unused(headers):
+    assert sorted(BOOK.tables) == sorted(headers)
+    own = {(table, column) for table, item in BOOK.tables.items() for column in item.columns}
+    assert sorted(f"{table}.{column}" for table, column in own if column not in headers[table]) == []
+    used = {column for table, header in headers.items() for column in header if (table, column) not in own}
+    assert sorted(set(BOOK.columns) - used) == []
+
+
+def test_no_entry_repeats_what_another_or_the_data_package_says(headers):
+    repeated = [
+        f"{table}.{name}"
+        for table, item in BOOK.tables.items()
+        for name, column in item.columns.items()
+        if column in (BOOK.columns.get(name), codebook._raw_columns(table).get(name))
+    ]
+    for name, column in BOOK.columns.items():
+        users = [t for t, header in headers.items() if name in header and name not in BOOK.tables[t].columns]
+        if all(codebook._raw_columns(table).get(name) == column for table in users):
+            repeated.append(name)
+    assert repeated == []
+
+
+def test_columns_named_for_their_unit_have_it(headers):
+    ends = {"_jpy_100m": "100m JPY", "_jpy_trn": "trn JPY", "_usd_bn": "bn USD", "_log_points": "log points x100"}
+    for row in codebook.columns(headers):
+        end = next((unit for end, unit in ends.items() if row.column.endswith(end)), None)
+        assert end in (None, row.unit), row
+        if row.column.endswith("_pct"):
+            assert row.unit in ("%", "% a year"), row
+
+
+def test_every_table_names_what_makes_it():
+    for name, table in BOOK.tables.items():
+        if table.by is None:
+            assert re.fullmatch(r"raw table \w+, clean\.\w+", codebook.tables([name])[0].source)
+            continue
+        module, _, function = table.by.rpartition(".")
+        assert callable(getattr(importlib.import_module(f"anime_growth.{module}"), function)), table.by
+        if name == ledger.path().stem:
+            assert table.step == "anime-growth publish"
+        else:
+            promised = pipeline.STEPS[table.step].promises
+            assert f"tables/{name}.csv" in promised or f"{name}.csv" in promised, name
+
+
+@pytest.mark.parametrize(
+    ("header", "named"), [({"moods": ["year"]}, "table moods"), ({"trends": ["mood"]}, "column mood")]
+)
+def test_a_table_or_column_that_is_not_described_is_refused_by_name(header, named):
+    with pytest.raises(InputError, match=rf"{named}: .*codebook\.yml"):
+        codebook.columns(header)
+
+
+# --- the file ---
+@pytest.mark.parametrize(
+    ("change", "field", "what"),
+    [
+        (lambda book: book["columns"]["mase"].update(unit="furlong"), "columns, mase, unit", "'furlong' is unknown"),
+        (
+            lambda book: book["quantities"][0]["families"][0].update(unit=["100m JPY", "yen"]),
+            r"families, market\.\{series\}\.level\.\{year\}, unit",
+            f"'yen' is unknown; use any or some of {', '.join(units.UNITS)}",
+        ),
+        (lambda book: book["columns"]["mase"].update(mean="x"), "columns, mase, mean", "not permitted"),
+        (lambda book: book["tables"]["trends"].pop("rows"), "tables, trends, rows", "required"),
+        (lambda book: book["tables"]["trends"].pop("step"), "tables, trends", "by and step"),
+        (lambda book: book["placeholders"].pop("model"), "the file", "{model} is not declared"),
+        (lambda book: book["placeholders"].update(x={"means": "", "pattern": "x"}), "the file", "{x} stands in no key"),
+        (lambda book: book["placeholders"]["year"].update(pattern="("), "placeholders, year", "no regular expression"),
+        (lambda book: book["placeholders"]["year"].update(pattern="(x)"), "placeholders, year", "capturing group"),
+        (lambda book: book["placeholders"]["year"].update(one_of=["x"]), "placeholders, year", "either pattern or"),
+        (lambda book: book["quantities"].append(book["quantities"][0]), "the file", "is given twice"),
+        (lambda book: book.clear(), "placeholders", "required"),
+    ],
+)
+def test_a_bad_entry_is_refused_by_file_and_field(tmp_path, change, field, what):
+    content = yaml.safe_load(codebook.DECLARED.read_text(encoding="utf-8"))
+    change(content)
+    path = tmp_path / "codebook.yml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError) as refused:
+        codebook.read(path)
+    assert re.search(field, refused.value.where) and what in refused.value.what
+    assert refused.value.where.startswith("codebook.yml, field ") and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff", b"- a", b""])
+def test_a_file_that_is_no_codebook_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "codebook.yml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"codebook\.yml") as refused:
+        codebook.read(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_asking_for_a_family_loads_no_library_for_tables():
+    code = (
+        "import sys; from anime_growth import codebook; codebook.family_of('fx.usdjpy.level.2024'); print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"pandas", "numpy", "anime_growth.sources"} & set(loaded) == set()
+
+
+# --- data/README.md ---
+def test_the_readme_of_the_figures_shows_the_codebook_of_the_published_run():
+    text = README.read_text(encoding="utf-8")
+    assert codebook.with_section(text, paths.published()) == text
+
+
+def test_the_section_is_whole_tables_without_anything_that_html_would_swallow():
+    told = codebook.as_markdown(paths.published())
+    assert "<" not in told
+    for block in re.split(r"\n\n+", told):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines() if line.startswith("|")}
+        assert len(widths) <= 1, block[:200]
+
+
+def test_a_readme_without_marks_is_refused(tmp_path):
+    path = tmp_path / "README.md"
+    for text in (None, "# The figures\n"):
+        if text:
+            path.write_text(text)
+        with pytest.raises(InputError, match=r"README\.md"):
+            codebook.refuse_without_section(path)

@@ -1,0 +1,623 @@
+"""The report and its trace page: every number explained and followed to its source, nothing from data believed."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+import shutil
+import subprocess
+import time
+import urllib.request
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+import websocket
+
+from anime_growth import backtest, checks, doubts, links, narrative, report, trace, units
+from anime_growth.arithmetic import growth_pct
+from anime_growth.quantities import Quantities
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+PARAMETERS = {"start_year": {"03_fit_trends": 2002}, "articles": {"05_check_claims": "one, two"}}
+HEADERS = {"market": ["series", "year"]}
+
+
+# --- what pages are made of -------------------------------------------------------------------------
+def verdict(claim_id="C01", **changes):
+    row = {
+        "claim_id": claim_id, "article": "first", "article_words": "the first article", "subject": "overseas market",
+        "measure": "growth", "period": "2024", "kind": "growth", "verdict": "supported with a caveat",
+        "stated": "26 %", "computed": "26.0 %", "caveat": "In dollars 16.9 %.",
+        "caveat_template": "In dollars {market.overseas.growth_usd.2024}.",
+        "evidence": "market.overseas.growth.2024; market.overseas.growth_usd.2024", "sources": "S001; S009",
+    }  # fmt: skip
+    return row | changes
+
+
+VERDICTS = pd.DataFrame(
+    [
+        verdict(),
+        verdict("C02", verdict="not checkable", kind="level", computed="", caveat_template="", evidence="", sources=""),
+        verdict("C01", article="second", article_words="another article", verdict="contradicted", kind="ranking"),
+    ]
+)
+
+
+def told(q):
+    """A narrative as the templates tell it: the mark, and numbers made by links.number."""
+    shown = links.filled("It rose by {market.overseas.growth.2024} to {market.overseas.level.2024}.", q)
+    parts = ["# Title", "## In short", shown, "<!-- verdicts -->", "## Told", "## How this could be wrong", "- So."]
+    return "\n\n".join(parts)
+
+
+@pytest.fixture(scope="module")
+def study(tables, market, every_quantity, trend_table, past_forecasts):
+    """What the report is made from, on the real data."""
+    whole = {**tables, "market": market, "checks": checks.run(tables)}
+    return {
+        "tables": whole,
+        "record": report.record_of(every_quantity, whole),
+        "trends": trend_table,
+        "scores": backtest.scores(past_forecasts),
+    }
+
+
+def page_of(study, verdicts=VERDICTS, **changes):
+    given = {**study, **changes}
+    tables, record = given["tables"], given["record"]
+    pictures = {"one": (b"<svg/>", f"a figure {EVIL}")}
+    return report.write_html(
+        told(record.q), pictures, verdicts, given["trends"], given["scores"], tables, record, PARAMETERS, HEADERS
+    )
+
+
+@pytest.fixture(scope="module")
+def page(study):
+    return page_of(study)
+
+
+@pytest.fixture(scope="module")
+def trace_page(study, page):
+    return report.write_trace(page, VERDICTS, study["tables"], study["record"])
+
+
+class Elements(HTMLParser):
+    """Start tags of a page with their attributes, in order."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def all(self, name, tag=None):
+        return [attributes[name] for found, attributes in self.tags if name in attributes and tag in (None, found)]
+
+
+def text_of(page):
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+def rows_of(page, heading):
+    """Texts of the table rows under a heading of the third level."""
+    part = page.split(f"<h3>{heading}</h3>")[1].split("</table>")[0] if f"<h3>{heading}</h3>" in page else ""
+    return [text_of(row) for row in re.findall(r"<tr.*?</tr>", part, re.DOTALL)[1:]]
+
+
+# --- numbers ----------------------------------------------------------------------------------------
+def test_a_sentence_of_data_is_filled_with_linked_numbers_and_escaped(described):
+    made = links.filled(f"{EVIL} at {{market.overseas.level.2024|bn}}, {{no.such.key}}", described)
+    assert ">JPY 2,170.2 billion</a>, {no.such.key}" in made
+    assert 'href="trace.html#market.overseas.level.2024"' in made
+    assert "<script" not in made and "<img" not in made
+
+
+def test_every_number_has_one_tip_and_one_place_on_the_trace_page(page, trace_page):
+    shown, below = Elements(page), Elements(trace_page)
+    keys = shown.all("data-key")
+    assert len(set(keys)) > 100
+    for wanted, found in (("data-key", "tip-{}"), ("aria-describedby", "{}")):
+        for name in set(shown.all(wanted)):
+            assert shown.all("id").count(found.format(name)) == 1, name
+    assert set(keys) <= set(below.all("id"))
+
+
+@pytest.mark.parametrize("which", ["page", "trace_page"])
+def test_ids_are_unique_and_every_inner_link_leads_somewhere(which, page, trace_page):
+    pages = {"page": page, "trace_page": trace_page}
+    here = Elements(pages[which])
+    ids = here.all("id")
+    assert len(ids) == len(set(ids))
+    others = {
+        "": set(ids),
+        "trace.html": set(Elements(trace_page).all("id")),
+        "report.html": set(Elements(page).all("id")),
+    }
+    for address in here.all("href", "a"):
+        if not address.startswith("http"):
+            file, _, name = address.partition("#")
+            assert not name or urllib.request.unquote(name) in others[file], address
+
+
+def test_a_tip_says_what_a_number_is_how_it_was_made_and_by_whom_it_was_printed(page):
+    tip = re.search(r'<div class="tip" role="tooltip" id="tip-market.overseas.growth.2024" hidden>(.*?)</div>', page)[1]
+    told = text_of(tip)
+    assert "growth of the overseas anime market in 2024" in told
+    assert "unit: %" in told and "method: arithmetic.growth_pct" in told and "edition 2025" in told
+    assert re.search(r"sources: S001 \(.+\), S002", told)
+
+
+def test_cells_of_the_models_link_to_their_quantities(page, study):
+    for key in (
+        "trend.overseas.drift.growth",
+        "backtest.overseas.drift.male.h5",
+        "trend.overseas.loglinear.ljung_box_p",
+    ):
+        assert key in study["record"].q
+        assert f'data-key="{key}"' in page.split('id="models"')[1]
+
+
+def test_first_view_and_trace_page_stay_small(page, trace_page):
+    assert len(re.sub(r"base64,[\w+/=]+", "", page)) < 1e6
+    assert len(trace_page) < 3e6
+
+
+# --- verdicts ---------------------------------------------------------------------------------------
+def test_the_verdicts_come_between_the_summary_and_the_rest(page):
+    assert page.index(">In short<") < page.index('id="verdicts"') < page.index(">Told<")
+    assert (
+        page.index(">How this could be wrong</h2>") < page.index("<h3>Breaks in the series") < page.index('id="models"')
+    )
+
+
+def test_a_verdict_shows_stated_and_computed_caveat_evidence_and_sources(page):
+    row = re.search(r'<tr id="claim.first.C01".*?</tr>', page, re.DOTALL)[0]
+    assert "26 %" in row and 'data-key="claim.first.C01"' in row and ">26.0 %</a>" in row
+    assert 'In dollars <a class="n" href="trace.html#market.overseas.growth_usd.2024"' in row
+    assert ">market.overseas.growth.2024</a>" in row and 'href="#source-S009"' in row
+
+
+def test_claims_of_two_articles_with_one_id_are_told_apart(page, trace_page):
+    ids = Elements(page).all("id")
+    assert {"claim.first.C01", "claim.second.C01"} <= set(ids)
+    assert "C01, another article" in text_of(trace_page)
+
+
+def test_what_reads_as_a_quantity_in_a_computed_cell_links_to_it(study):
+    q = study["record"].q
+    item = q["market.overseas.lead.2024"]
+    row = verdict(computed=f"{item.label}: {item.text}; about 3", evidence=item.key)
+    made = report.verdict_rows(pd.DataFrame([row]), q)[0]["computed"]
+    assert f'data-key="{item.key}"' in made and 'data-key="claim.first.C01"' in made
+
+
+def test_without_a_script_all_verdicts_show_and_no_dead_controls(page):
+    rows = [attributes for tag, attributes in Elements(page).tags if "data-item" in attributes]
+    assert len(rows) == 3 and not any("hidden" in row for row in rows)
+    (form,) = [attributes for tag, attributes in Elements(page).tags if tag == "form"]
+    assert "hidden" in form
+
+
+def test_a_table_of_verdicts_without_templates_and_words_still_shows(study):
+    plain = VERDICTS.drop(columns=["caveat_template", "article_words"])
+    assert "In dollars 16.9 %." in text_of(page_of(study, plain))
+
+
+# --- the trace page ---------------------------------------------------------------------------------
+def section(trace_page, key):
+    return re.search(rf'<section id="{re.escape(key)}".*?</section>', trace_page, re.DOTALL)[0]
+
+
+def test_from_a_number_to_the_address_of_a_source_it_is_two_clicks(page, trace_page):
+    """One to the number's section, one on an address there that is not folded away."""
+    for key in links.keys_in(page):
+        assert re.search(
+            r'<a href="https?://', re.sub(r"<details>.*?</details>", "", section(trace_page, key), flags=re.DOTALL)
+        ), key
+
+
+def test_a_section_shows_inputs_raw_cells_and_hashes(study, trace_page):
+    growth = section(trace_page, "market.overseas.growth.2024")
+    assert '<a href="#market.overseas.level.2023">' in growth and "26.01" in growth
+    level = section(trace_page, "market.overseas.level.2024")
+    sha256 = study["record"].raw_inputs("market.overseas.level.2024")[0]["sha256"].removeprefix("sha256:")
+    assert "<b>21702 100 million JPY</b>" in level and f'<abbr title="{sha256}">{sha256[:12]}' in level
+    assert "aja/2025/aja_market_editions.csv" in level and "column value" in level
+
+
+def test_long_lists_of_inputs_are_folded(trace_page):
+    sample = section(trace_page, "trend.overseas.sample.2002-2024")
+    assert "<summary>From 23 quantities</summary>" in sample
+
+
+def test_a_raw_file_that_has_changed_since_is_said_to_have(study, page):
+    record = study["record"]
+    entries = {key: dict(entry) for key, entry in record.entries.items()}
+    cell = record.raw_inputs("market.overseas.level.2024")[0]
+    entries["market.overseas.level.2024"]["inputs"] = [{**cell, "sha256": "0" * 64}]
+    spoiled = trace.Record.of_entries(entries, record.sources)
+    made = report.write_trace(page, VERDICTS, study["tables"], spoiled)
+    assert "no longer the one that was read" in section(made, "market.overseas.level.2024")
+    assert "no longer the one" not in section(made, "market.overseas.level.2023")
+
+
+# --- the run ----------------------------------------------------------------------------------------
+def test_the_report_says_which_run_it_is(page, monkeypatch, study):
+    assert "anime-growth run -p start_year=2002 -p 'articles=one, two'" in html.unescape(page)
+    monkeypatch.setattr(report, "_commit", lambda: "0123456789ab+changes")
+    told = page_of(study)
+    assert "git checkout 0123456789ab\n" in told and "The code of this run differed from that commit" in told
+    monkeypatch.setattr(report, "_commit", lambda: "")
+    assert "git checkout" not in page_of(study)
+
+
+# --- nothing from outside ---------------------------------------------------------------------------
+@pytest.mark.parametrize("which", ["page", "trace_page"])
+def test_pages_load_nothing_and_run_only_their_own_script(which, page, trace_page):
+    made = {"page": page, "trace_page": trace_page}[which]
+    elements = Elements(made)
+    assert all(address.startswith("data:") for address in elements.all("src"))
+    assert elements.all("href", "link") == ["data:,"]
+    script = made.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = (content for content in elements.all("content") if "default-src" in content)
+    assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
+
+
+def hostile(study):
+    """The study with every text that comes from data turned against the reader."""
+    record, tables = study["record"], dict(study["tables"])
+    entries = {key: {**entry, "label": EVIL, "caveats": [EVIL]} for key, entry in record.entries.items()}
+    sources = {
+        name: {**row, "title": EVIL, "publisher": EVIL, "url": "javascript:alert(3)"}
+        for name, row in record.sources.items()
+    }
+    tables["checks"] = tables["checks"].assign(what=EVIL, reason=EVIL)
+    tables["breaks"] = tables["breaks"].assign(finding=EVIL, kind=EVIL)
+    fields = dict.fromkeys(
+        ("subject", "measure", "period", "kind", "stated", "computed", "caveat", "article_words"), EVIL
+    )
+    verdicts = pd.DataFrame(
+        [verdict(EVIL, article=EVIL, **fields, caveat_template=EVIL, sources=f"S001; {EVIL}"), verdict(verdict=EVIL)]
+    )
+    trends = study["trends"].assign(remark=EVIL)
+    spoiled = trace.Record.of_entries(entries, sources)
+    return {**study, "record": spoiled, "tables": tables, "trends": trends}, verdicts
+
+
+def test_nothing_from_data_becomes_an_element_a_script_or_a_link(study):
+    spoiled, verdicts = hostile(study)
+    page = page_of(spoiled, verdicts)
+    traced = report.write_trace(page, verdicts, spoiled["tables"], spoiled["record"])
+    for made in (page, traced):
+        assert EVIL in html.unescape(made)
+        elements = Elements(made)
+        assert sum(tag == "script" for tag, _ in elements.tags) == 1
+        assert not [name for _, attributes in elements.tags for name in attributes if name.startswith("on")]
+        assert not [src for src in elements.all("src") if not src.startswith("data:image/svg+xml;base64,")]
+        assert not [link for link in elements.all("href") if not re.match(r"#|trace\.html#|report\.html|data:,", link)]
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "file.txt", "//aja.gr.jp", "http://[", ""])
+def test_only_whole_web_addresses_become_links(url):
+    row = {"title": "a title", "publisher": "p", "published_on": "2025", "url": url}
+    assert "<a" not in links.source(row)
+    assert 'href="https://aja.gr.jp/?a=1&amp;b=2"' in links.source({**row, "url": "https://aja.gr.jp/?a=1&b=2"})
+
+
+# --- how this could be wrong ------------------------------------------------------------------------
+def test_every_row_of_doubt_fills_its_numbers(page):
+    for title in (
+        "Breaks in the series",
+        "Diagnostics that failed",
+        "Sources that disagree",
+        "Numbers that rest on weak rows",
+    ):
+        rows = rows_of(page, title)
+        assert rows and not any("{" in row for row in rows), title
+
+
+def test_a_break_names_the_growth_that_compares_across_it(study):
+    q, breaks = study["record"].q, study["tables"]["breaks"]
+    found = doubts.across_breaks(breaks, q, ["market.overseas.cagr.2002-2024", "market.total.cagr.2002-2024"])
+    row = found.set_index("note").loc["N7"]
+    assert row["about"] == "Overseas anime market, 2020" and row["kind"] == "method, inferred"
+    assert "{market.overseas.growth.2020}" in row["say"] and "{market.overseas.cagr.2002-2024}" in row["say"]
+    assert "market.total" not in row["say"]
+    assert found["note"].is_unique
+    assert doubts.across_breaks(breaks.iloc[:0], q, []).empty
+
+
+def test_a_span_that_ends_before_a_break_is_not_touched_by_it(study):
+    q, breaks = study["record"].q, study["tables"]["breaks"]
+    early = q["market.overseas.cagr.2002-2024"]
+    early = Quantities(items=[*q.values(), type(early)(**{**vars(early), "key": "market.overseas.cagr.2002-2019"})])
+    say = doubts.across_breaks(breaks, early, ["market.overseas.cagr.2002-2019"]).set_index("note")["say"]
+    assert "cagr.2002-2019}" not in say["N7"] and "cagr.2002-2019}" in say["N6"]
+
+
+def small_record(confidence, also=()):
+    """A level that two cells print with `confidence`, and its growth."""
+    cell, q = "aja/2025/a.csv?year={}#value", Quantities("2025")
+    for year in (2023, 2024):
+        label = f"studios' overseas receipts, {year}"
+        q.observe(f"studio.overseas.level.{year}", year, units.JPY_100M, label, cell.format(year), confidence)
+    pair = ["studio.overseas.level.2024", "studio.overseas.level.2023"]
+    q.compute("studio.overseas.growth.2024", growth_pct, pair, units.PERCENT, "growth")
+    rows = {cell.format(year)[:-6]: {"sha256": "0", "source_id": "S050", "also": list(also)} for year in (2023, 2024)}
+    return trace.Record.of_entries(q.entries(rows=rows), {})
+
+
+def test_numbers_on_rows_of_low_confidence_are_counted_and_called_exploratory():
+    found = doubts.weak_rows(["studio.overseas.growth.2024"], small_record("low"))
+    whole, row = found.to_dict("records")
+    assert whole["say"] == "1 of the 1 numbers shown rest on a row of low confidence at the weakest."
+    assert row["kind"] == "low confidence, exploratory" and row["sources"] == "S050"
+    assert row["say"].startswith("Two cells (2023 and 2024), printed by one source only. 1 of the 1 numbers shown rest")
+
+
+def test_a_second_reading_and_high_confidence_take_doubts_away():
+    medium = doubts.weak_rows(["studio.overseas.growth.2024"], small_record("medium", also=["S006"]))
+    assert medium["kind"].tolist() == ["weakest row", "medium confidence"]
+    assert "one source only" not in medium["say"].iloc[1]
+    assert doubts.weak_rows(["studio.overseas.growth.2024"], small_record("high")).empty
+    assert doubts.weak_rows([], small_record("low")).empty
+
+
+def failed(study, trends=None, scores=None):
+    found = doubts.failed_diagnostics(
+        study["trends"] if trends is None else trends, study["scores"] if scores is None else scores, study["record"].q
+    )
+    return {(row["about"], row["kind"]): row["say"] for row in found.to_dict("records")}
+
+
+def test_failed_residual_tests_appear_and_vanish(study):
+    clean = study["trends"].assign(ljung_box_p=0.5, durbin_watson=2.0, jarque_bera_p=0.5, remark="")
+    none = study["scores"].iloc[:0]
+    assert failed(study, clean, none) == {}
+    drift = clean["model"] == "drift"
+    spoil = {"ljung_box_p": 0.01, "durbin_watson": 3.5, "jarque_bera_p": 0.01, "remark": "estimates at their bounds"}
+    found = {}
+    for column, value in spoil.items():
+        found[column] = failed(study, clean.assign(**{column: clean[column].where(~drift, value)}), none)
+    assert list(found["ljung_box_p"]) == list(found["durbin_watson"]) == [("Drift", "autocorrelation")]
+    assert "alternate" in found["durbin_watson"]["Drift", "autocorrelation"]
+    assert list(found["jarque_bera_p"]) == [("Drift", "normality")]
+    assert found["remark"] == {("Drift", "estimate"): "Estimates at their bounds."}
+
+
+def test_an_interval_that_held_too_rarely_and_a_model_that_loses_to_drift_are_named(study):
+    found = failed(study)
+    assert "{backtest.overseas.drift.cover95.h5} of outcomes" in found["Drift", "interval too narrow"]
+    assert "at every horizon" in found["Log-linear trend", "loses to drift"]
+    assert ("Drift", "loses to drift") not in found
+    held = study["scores"].assign(narrow80=backtest.NOT_SHOWN, narrow95=backtest.NOT_SHOWN, male_to_drift=0.9)
+    assert not {kind for _, kind in failed(study, scores=held)} & {"interval too narrow", "loses to drift"}
+    few = study["scores"].assign(forecasts=backtest.FEWEST_JUDGED - 1)
+    assert not {kind for _, kind in failed(study, scores=few)} & {"interval too narrow", "loses to drift"}
+
+
+def test_models_that_were_not_fitted_share_a_row_for_one_reason(study):
+    columns = ["series", "basis", "model"]
+    refused = study["trends"][columns].assign(remark="not fitted: the series has two years")
+    ((about, kind),) = failed(study, refused, study["scores"].iloc[:0])
+    assert kind == "no estimate" and about.startswith("Naive, drift") and about.endswith("combination")
+
+
+def test_declared_disagreements_and_contradicted_claims_appear_and_vanish(study):
+    table = study["tables"]["checks"]
+    found = doubts.disagreements(table, VERDICTS)
+    assert found["kind"].tolist() == ["declared exception", "contradicted"]
+    assert found["about"].iloc[1] == "Claim C01, another article"
+    assert "{market.overseas.growth_usd.2024}" in found["say"].iloc[1]
+    assert doubts.disagreements(table.assign(declared_exceptions=0), VERDICTS.iloc[:2]).empty
+
+
+# --- in a browser -----------------------------------------------------------------------------------
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium here; on Debian: sudo apt install chromium")
+
+
+class Browser:
+    """Headless Chromium, told what to do through its DevTools protocol."""
+
+    def __init__(self, profile):
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--remote-allow-origins=*"]
+        self.process = subprocess.Popen(
+            [BROWSER, *flags, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.PIPE, text=True
+        )
+        port = next(re.search(r"127\.0\.0\.1:(\d+)", line)[1] for line in self.process.stderr if "listening" in line)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
+            tab = next(tab for tab in json.load(answer) if tab["type"] == "page")
+        self.socket = websocket.create_connection(tab["webSocketDebuggerUrl"], timeout=60)
+        self.count, self.events = 0, []
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.do(f"{domain}.enable")
+        self.do("Emulation.setFocusEmulationEnabled", enabled=True)
+
+    def do(self, method, **given):
+        self.count += 1
+        self.socket.send(json.dumps({"id": self.count, "method": method, "params": given}))
+        while (answer := json.loads(self.socket.recv())).get("id") != self.count:
+            self.events.append(answer)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def js(self, expression):
+        answer = self.do("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def until(self, expression):
+        deadline = time.monotonic() + 20
+        while not self.js(expression):
+            assert time.monotonic() < deadline, expression
+            time.sleep(0.02)
+
+    def open(self, file, place="", width=1280):
+        self.do("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+        self.do("Page.navigate", url="about:blank")
+        self.do("Page.navigate", url=f"{file.as_uri()}{place}")
+        self.until("location.protocol === 'file:' && document.readyState === 'complete'")
+
+    def press(self, key, code=0, text=""):
+        self.do("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, windowsVirtualKeyCode=code, text=text)
+        self.do("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
+
+    def point(self, x, y):
+        self.do("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def box(self, selector):
+        return self.js(
+            f"(box => [box.left, box.top, box.right, box.bottom])"
+            f"(document.querySelector('{selector}').getBoundingClientRect())"
+        )
+
+    def close(self):
+        self.socket.close()
+        self.process.terminate()
+        self.process.wait(timeout=20)
+        self.process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, page, trace_page):
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    (folder / "trace.html").write_text(trace_page, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    started = Browser(tmp_path_factory.mktemp("profile"))
+    yield started
+    started.close()
+
+
+OPEN_TIP = ".tip:not([hidden])"
+SHOWN = "[...document.querySelectorAll('[data-item]')].filter(item => item.checkVisibility()).map(item => item.id)"
+STATUS = "document.querySelector('[role=status]').textContent"
+
+
+@in_browser
+def test_a_verdict_is_chosen_by_keyboard_and_the_address_keeps_it(browser, site):
+    browser.open(site / "report.html")
+    assert browser.js(STATUS) == "3 of 3 shown"
+    browser.js("document.querySelector('#filter button[value=contradicted]').focus()")
+    browser.press("Enter", 13, "\r")
+    assert browser.js(SHOWN) == ["claim.second.C01"] and browser.js(STATUS) == "1 of 3 shown"
+    assert browser.js("document.activeElement.getAttribute('aria-pressed')") == "true"
+    assert browser.js("location.hash") == "#verdicts?verdict=contradicted"
+    browser.press("Enter", 13, "\r")
+    assert browser.js(STATUS) == "3 of 3 shown" and browser.js("location.hash") == "#verdicts"
+
+
+@in_browser
+@pytest.mark.parametrize(
+    "choice, shown",
+    [
+        ("verdict=contradicted&verdict=not+checkable", ["claim.first.C02", "claim.second.C01"]),
+        ("article=first&kind=growth", ["claim.first.C01"]),
+        ("text=C02", ["claim.first.C02"]),
+        ("text=ANOTHER", ["claim.second.C01"]),
+        ("kind=nothing+such", ["claim.first.C01", "claim.first.C02", "claim.second.C01"]),
+    ],
+)
+def test_an_address_that_was_sent_shows_the_same_choice(browser, site, choice, shown):
+    browser.open(site / "report.html", f"#verdicts?{choice}", width=400)
+    assert browser.js(SHOWN) == shown
+    assert browser.js(STATUS) == f"{len(shown)} of 3 shown"
+    assert browser.box("#verdicts")[1] < 900
+    assert browser.js("[...document.querySelectorAll('#filter select')].every(select => select.selectedIndex >= 0)")
+
+
+@in_browser
+def test_typing_filters_and_show_all_undoes_it(browser, site):
+    browser.open(site / "report.html")
+    browser.js("document.querySelector('#filter input').focus()")
+    browser.do("Input.insertText", text="another")
+    assert browser.js(SHOWN) == ["claim.second.C01"] and browser.js("location.hash") == "#verdicts?text=another"
+    browser.js("location.hash = '#claim.first.C01'")
+    browser.until(f"{STATUS} === '3 of 3 shown'")
+    browser.js("document.querySelector('#filter button[value=supported\\\\ with\\\\ a\\\\ caveat]').click()")
+    browser.js("[...document.querySelectorAll('#filter button')].pop().click()")
+    assert browser.js(STATUS) == "3 of 3 shown" and browser.js("location.hash") == "#verdicts"
+
+
+@in_browser
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_tip_of_a_number_opens_by_keyboard_beside_it_and_closes_with_escape(browser, site, width):
+    browser.open(site / "report.html", width=width)
+    assert browser.js("document.documentElement.scrollWidth") <= width
+    browser.js("[...document.querySelectorAll('nav a')].pop().focus()")
+    browser.press("Tab", 9)
+    key = browser.js("document.activeElement.dataset.key")
+    assert browser.js(f"document.querySelector('{OPEN_TIP}').id") == f"tip-{key}"
+    assert browser.js("document.activeElement.getAttribute('aria-describedby')") == f"tip-{key}"
+    left, top, right, bottom = browser.box(OPEN_TIP)
+    number = browser.box(".n:focus")
+    assert bottom <= number[1] or top >= number[3]
+    assert left >= 0 and right <= width and top >= 0 and bottom <= 900
+    browser.press("Escape", 27)
+    assert browser.js(f"document.querySelector('{OPEN_TIP}')") is None
+    assert browser.js("document.activeElement.dataset.key") == key
+    browser.press("Tab", 9)
+    assert browser.js(f"document.querySelectorAll('{OPEN_TIP}').length") == 1
+
+
+@in_browser
+def test_the_tip_stays_while_the_pointer_is_on_it(browser, site):
+    browser.open(site / "report.html")
+    left, top, right, bottom = browser.box(".n")
+    browser.point((left + right) / 2, (top + bottom) / 2)
+    browser.until(f"!!document.querySelector('{OPEN_TIP}')")
+    tip = browser.box(OPEN_TIP)
+    browser.point((left + right) / 2, (bottom + tip[1]) / 2)
+    browser.point((left + right) / 2, tip[1] + 10)
+    time.sleep(0.5)
+    assert browser.js(f"document.querySelectorAll('{OPEN_TIP}').length") == 1
+    browser.point(5, 5)
+    browser.until(f"!document.querySelector('{OPEN_TIP}')")
+
+
+@in_browser
+def test_a_number_leads_to_its_section_even_where_the_filter_hid_it(browser, site):
+    browser.open(site / "report.html")
+    browser.js("document.querySelector('.n').click()")
+    browser.until("location.pathname.endsWith('trace.html') && document.readyState === 'complete'")
+    assert browser.js("document.querySelector(':target').id") == "market.overseas.growth.2024"
+    browser.js("document.querySelector('#filter input').focus()")
+    browser.do("Input.insertText", text="usdjpy")
+    assert 0 < len(browser.js(SHOWN)) < 100
+    browser.js("location.hash = '#market.overseas.level.2024'")
+    browser.until("!document.getElementById('market.overseas.level.2024').hidden")
+
+
+@in_browser
+def test_neither_page_reports_an_error_or_asks_for_anything_else(browser, site):
+    browser.events.clear()
+    for file in ("report.html", "trace.html"):
+        browser.open(site / file)
+    kinds = [event["method"] for event in browser.events]
+    assert not {"Log.entryAdded", "Runtime.exceptionThrown"} & set(kinds)
+    asked = [
+        event["params"]["request"]["url"] for event in browser.events if event["method"] == "Network.requestWillBeSent"
+    ]
+    assert {address.split(":")[0] for address in asked} <= {"file", "data", "about"}
+    assert {address.rsplit("/", 1)[1] for address in asked if address.startswith("file")} == {
+        "report.html",
+        "trace.html",
+    }
+
+
+# --- with the narrative -----------------------------------------------------------------------------
+def test_the_narrative_has_the_heading_and_the_mark_that_the_report_fills():
+    text = (narrative.TEMPLATES / "narrative.en.md.j2").read_text(encoding="utf-8")
+    assert text.count(report.VERDICTS_MARK) == 1
+    assert text.index("## In short") < text.index(report.VERDICTS_MARK) < text.index("## What the market did")
+    assert "## How this could be wrong" in text
