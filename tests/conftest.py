@@ -179,7 +179,7 @@ class Edit:
     @staticmethod
     def resource(package: dict[str, Any], table_file: str) -> dict[str, Any]:
         """What a parsed package says about one file."""
-        return next(item for item in package["resources"] if item["path"] == table_file)
+        return next(item for item in package["resources"] if item["path"] == Path(table_file).name)
 
 
 @pytest.fixture

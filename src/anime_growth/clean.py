@@ -487,7 +487,7 @@ def clean_market_cap(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 # First parts of series names that the study's own tables use.
-TAKEN = ("market", "studio", "content", "category", "fx", "price", "market_cap")
+TAKEN = ("market", "studio", "content", "exports", "category", "fx", "price", "market_cap")
 
 
 def clean_annual_series(raw: pd.DataFrame) -> pd.DataFrame:

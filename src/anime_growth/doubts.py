@@ -16,13 +16,11 @@ from anime_growth.backtest import COVERAGES, FEWEST_JUDGED, TOO_NARROW
 from anime_growth.claims import CONTRADICTED
 from anime_growth.describe import contiguous
 from anime_growth.quantities import Quantities, Quantity, model_name, series_words
-from anime_growth.series import slug_of
+from anime_growth.series import SIGNIFICANT, slug_of
 from anime_growth.trace import Record
 from anime_growth.words import capital, cardinal, listed
 
 COLUMNS = ["about", "kind", "say", "sources", "note"]
-# A p-value below this is called a sign.
-SIGNIFICANT = 0.05
 # Durbin-Watson of errors that neither follow one another nor alternate, and how far from it is alarming.
 UNCORRELATED, ALARMING = 2, 1
 # How many numbers a sentence names as examples.

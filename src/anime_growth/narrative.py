@@ -22,15 +22,11 @@ from anime_growth.checks import ROUNDING_JPY_100M
 from anime_growth.claims import CAVEAT, CONTRADICTED, NOT_CHECKABLE, SUPPORTED
 from anime_growth.describe import contiguous
 from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name, series_words
-from anime_growth.series import BASIS_WORDS, LATER_STARTS, slug_of
+from anime_growth.series import ALTERNATING, BASIS_WORDS, LATER_STARTS, SIGNIFICANT, slug_of
 
 TEMPLATES = Path(__file__).parent / "templates"
-# Residuals that would be this unlikely without autocorrelation are called correlated.
-SIGNIFICANT = 0.05
 # How many rankings of the anime market with a caveat are told; the verdict table has all.
 MAIN_RANKINGS = 2
-# Durbin-Watson of errors that neither follow one another nor alternate.
-ALTERNATING = 2
 # With fewer forecasts at a horizon the narrative says nothing of it; backtest.FEWEST_JUDGED is the same.
 FEWEST_FORECASTS = 5
 # A ratio is steady in a year that lies within this of its middle value [%].
@@ -334,7 +330,7 @@ def context(
 def _years(run: list[int], q: Quantities) -> dict[str, Any]:
     """The years that the text compares: the last two, the first, the lowest, and how much larger the last is."""
     first, latest = run[0], run[-1]
-    span, level = f"{first}-{latest}", "market.overseas.level"
+    span = f"{first}-{latest}"
     trough = round(q.value_or(f"market.overseas.trough.{span}", first))
     grown = [int(key.rsplit(".", 1)[1]) for key in q if re.match(r"market\.overseas\.growth\.\d{4}$", key)]
     return {

@@ -172,7 +172,8 @@ class Quantities(Mapping[str, Quantity]):
     ) -> None:
         """Take a number from the raw cell at address `cell`.
 
-        `how` says where it is not printed in digits; `derivation` says how the collector computed a figure that was not printed itself.
+        `how` says where it is not printed in digits; `derivation` says how the collector computed a
+        figure that was not printed itself.
         """
         method = f"derived by the collector: {derivation}" if derivation else how
         caveats = ("derived", *caveats) if derivation else caveats

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -226,6 +227,10 @@ def _section(name: str) -> re.Pattern[str]:
     return re.compile(rf"(<!-- {name} -->)(\s*).*?(\s*<!-- /{name} -->)", re.DOTALL)
 
 
+def _shown_between(text: str, marks: re.Match[str]) -> str:
+    return f"{marks[1]}{marks[2]}{text}{marks[3]}"
+
+
 def publish(folder: Path) -> None:
     """Make `folder`, a finished run with default parameters, the committed reference.
 
@@ -264,7 +269,7 @@ def publish(folder: Path) -> None:
     told = readme.read_text(encoding="utf-8")
     for name in README_SECTIONS:
         text = (folder / f"{name}.md").read_text(encoding="utf-8").strip()
-        told = _section(name).sub(lambda marks, text=text: f"{marks[1]}{marks[2]}{text}{marks[3]}", told)
+        told = _section(name).sub(partial(_shown_between, text), told)
     readme.write_text(told, encoding="utf-8")
     figures.write_text(described, encoding="utf-8")
 

@@ -33,6 +33,9 @@ _SOURCES = {
 # Where rates and prices come from.
 _BESIDE = {"yen": "", "usd": "; FRED AEXJPUS", "real": "; World Bank consumer prices"}
 # With fewer years nothing is fitted; see trends.
+# A p-value below this is told as a sign; Durbin-Watson above this means errors that alternate.
+SIGNIFICANT = 0.05
+ALTERNATING = 2
 MIN_YEARS = 8
 # Overseas revenue behaves differently since; backtests look at these first years, too.
 LATER_STARTS = (2012, 2015)

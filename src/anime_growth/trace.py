@@ -67,19 +67,24 @@ def commits(package: Path = Path(__file__).parent) -> dict[str, str]:
     A module that stands in no commit yet differs from the newest one. Empty outside a clone, as in an
     installed package.
     """
-    log = _git(package, "log", "--format=commit %h", "--abbrev=12", "--name-only", "--", ".")
-    changed = {Path(line[3:].strip('"')).name for line in _git(package, "status", "--porcelain", "--", ".")}
+    log = _git(package, "log", "--format=commit %h", "--abbrev=12", "--name-only", "--relative", "--", ".")
+    changed = {
+        *_git(package, "diff", "--name-only", "--relative", "HEAD", "--", "."),
+        *_git(package, "ls-files", "-o", "--exclude-standard"),
+    }
     last: dict[str, str] = {}
     commit = ""
     for line in log:
         if line.startswith("commit "):
             commit = line.removeprefix("commit ")
         else:
-            last.setdefault(Path(line).name, commit)
+            last.setdefault(line, commit)
     newest = next(iter(last.values()), "")
+    files = [path.relative_to(package) for path in sorted(package.rglob("*.py"))]
     return {
-        f"{__package__}.{path.stem}": last.get(path.name, newest) + (CHANGED if path.name in changed else "")
-        for path in sorted(package.glob("*.py"))
+        ".".join((str(__package__), *file.with_suffix("").parts)): last.get(file.as_posix(), newest)
+        + (CHANGED if file.as_posix() in changed else "")
+        for file in files
         if newest
     }
 

@@ -253,6 +253,8 @@ def loglinear_ar1(levels: pd.Series) -> Fit:
 
     innovations = pd.Series(np.asarray(result.wresid), index=log.index[1:])
     above = float((y > time * slope + float(result.params[0])).mean())
+    one_sided = max(above, 1 - above)
+    said = f"{100 * one_sided:.0f} % of the levels lie on one side of its line, which does not describe them"
     return Fit(
         model="loglinear_ar1",
         levels=levels,
@@ -263,13 +265,7 @@ def loglinear_ar1(levels: pd.Series) -> Fit:
         residuals=innovations,
         fitted=np.exp(log.iloc[1:] - innovations),
         log_quantiles=_spread_about(forecast, float(result.df_resid)),
-        findings=(
-            (
-                f"{100 * max(above, 1 - above):.0f} % of the levels lie on one side of its line, which does not describe them",
-            )
-            if max(above, 1 - above) > ONE_SIDED
-            else ()
-        ),
+        findings=(said,) if one_sided > ONE_SIDED else (),
         notes={"autocorrelation": rho},
     )
 

@@ -99,6 +99,7 @@ def test_the_command_of_the_readme_runs_with_its_parameters_and_says_where_the_r
         "basis": "yen",
         "start_year": 2012,
         "horizon_year": 2035,
+        "articles": "all",
     }
     assert sorted(record["seconds"]) == list(pipeline.STEPS)
     assert {path.stem for path in (run / "notebooks").iterdir()} == set(pipeline.STEPS)

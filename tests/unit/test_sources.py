@@ -44,7 +44,8 @@ def test_every_package_states_its_licence_its_source_its_edition_and_the_day_it_
         assert all(licence.get("title") and licence.get("name") for licence in package.licenses), package.name
         assert package.licenses, package.name
         assert package.sources, package.name
-        assert isinstance(package.accessed, datetime.date), package.name
+        # Claims of an article are our own words and may come without a package.
+        assert isinstance(package.accessed, datetime.date) or package.name.startswith("article-"), package.name
 
 
 def test_a_package_lies_in_the_folder_named_after_its_edition(files):

@@ -364,6 +364,19 @@ def test_a_changed_module_is_marked_and_a_changed_text_beside_it_is_not(package)
     assert trace.commits(package)["anime_growth.first"] == f"{first}+changes"
 
 
+def test_a_module_of_a_package_inside_has_a_commit_and_a_name_of_its_own(package):
+    (package / "inner").mkdir()
+    (package / "inner" / "first.py").write_text("x = 1\n")
+    git(package, "add", ".")
+    git(package, "commit", "-q", "-m", "inner")
+    newest, _, first = heads(package)
+    found = trace.commits(package)
+    assert (found["anime_growth.inner.first"], found["anime_growth.first"]) == (newest, first)
+    (package / "inner" / "first.py").write_text("x = 2\n")
+    found = trace.commits(package)
+    assert (found["anime_growth.inner.first"], found["anime_growth.first"]) == (f"{newest}+changes", first)
+
+
 def test_a_module_in_no_commit_differs_from_the_newest(package):
     (package / "third.py").write_text("x = 3\n")
     assert trace.commits(package)["anime_growth.third"] == f"{heads(package)[0]}+changes"

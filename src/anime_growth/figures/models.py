@@ -39,7 +39,7 @@ from anime_growth.figures.drawing import (
     year_line,
 )
 from anime_growth.quantities import model_name
-from anime_growth.series import Subject
+from anime_growth.series import SIGNIFICANT, Subject
 from anime_growth.units import JPY_100M, Unit, number_text
 from anime_growth.words import capital, listed
 
@@ -47,7 +47,6 @@ if TYPE_CHECKING:  # fits arrive ready made; the libraries that make them stay u
     from anime_growth.trends import Fit
 
 BASIS_WORDS = {basis: words.strip() or "in yen" for basis, words in series.BASIS_WORDS.items()}
-SIGNIFICANT = 0.05  # a p-value below this is taken as a sign of autocorrelation
 
 
 def _need_fits(fits: Mapping[str, "Fit"], refused: Mapping[str, str]) -> None:
