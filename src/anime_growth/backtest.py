@@ -25,12 +25,15 @@ from statsmodels.stats.proportion import binom_test
 from anime_growth import trends, units
 from anime_growth.quantities import MODEL_WORDS, Quantities
 from anime_growth.series import LATER_STARTS, MIN_YEARS, Subject
+from anime_growth.words import counted
 
 # Horizons that are scored; the empirical interval goes as far as errors reach.
 HORIZONS = range(1, 6)
 COVERAGES = {"80": 0.80, "95": 0.95}
 PROBABILITIES = np.array([0.025, 0.10, 0.50, 0.90, 0.975])
 UNLIKELY = 0.05
+# A mean log error below this is the rounding of binary arithmetic: the forecasts have no error to be measured by.
+NO_ERROR = 1e-9
 # With fewer forecasts coverage is not judged.
 FEWEST_JUDGED = 5
 COLUMNS = ["model", "origin", "horizon", "year", "level", "median", "lo80", "hi80", "lo95", "hi95", "naive_change"]
@@ -102,7 +105,8 @@ def scores(made: pd.DataFrame) -> pd.DataFrame:
     windows start with the series but end then or later. Columns: forecasts, mase, rmsle, male (mean
     absolute log error), cover80, cover95 [%], interval_score, interval_score95, narrow80, narrow95
     (words), above [% of outcomes above the median], with_findings (forecasts whose fit had a remark), and
-    male_to_naive, male_to_drift: the ratio of errors over the windows that both forecast.
+    male_to_naive, male_to_drift: the ratio of errors over the windows that both forecast; none where the
+    other has no error.
     """
     parts = []
     for windows, part in _sets(scored(made[made["horizon"].isin(list(HORIZONS))])):
@@ -144,7 +148,7 @@ def _score(part: pd.DataFrame) -> pd.DataFrame:
         yardstick = part.loc[part["model"] == other, ["origin", "horizon", "size"]]
         both = part.merge(yardstick, on=["origin", "horizon"], suffixes=("", "_other"))
         means = both.groupby(keys)[["size", "size_other"]].mean()
-        found[f"male_to_{other}"] = means["size"] / means["size_other"]
+        found[f"male_to_{other}"] = means["size"] / means["size_other"].where(means["size_other"] > NO_ERROR)
     for name, nominal in COVERAGES.items():
         hits = found.pop(f"hits{name}")
         found[f"cover{name}"] = hits / found["forecasts"] * 100
@@ -237,20 +241,20 @@ def backtest_quantities(table: pd.DataFrame, bands: pd.DataFrame, subject: Subje
     inputs = [subject.sample(q, "trend")]
     for row in table.to_dict("records"):
         model, horizon, windows = row["model"], row["horizon"], row["windows"]
-        base = f"backtest.{subject.slug}.{model}"
+        base, ahead = f"backtest.{subject.slug}.{model}", f"{counted(horizon, 'year')} ahead"
         for measure, (unit, words) in MEASURES.items():
             if pd.isna(row[measure]) or (windows != "all" and measure not in VARIANT_MEASURES):
                 continue
             variant = "" if windows == "all" else f".{windows}"
             said = "" if windows == "all" else f", {windows.replace('_', ' ')}"
-            label = f"{words}, {horizon} years ahead{said}: {MODEL_WORDS[model]}, {subject.words}"
+            label = f"{words}, {ahead}{said}: {MODEL_WORDS[model]}, {subject.words}"
             q.record(
                 f"{base}.{measure}{variant}.h{horizon}", row[measure], unit, label,
                 f"anime_growth.backtest.scores: {model}", inputs, DIGITS.get(measure),
             )  # fmt: skip
         for name in COVERAGES if windows == "all" else ():
             if row[f"narrow{name}"] == TOO_NARROW:
-                label = f"the {name} % interval proved too narrow {horizon} years ahead (1: yes): {MODEL_WORDS[model]}"
+                label = f"the {name} % interval proved too narrow {ahead} (1: yes): {MODEL_WORDS[model]}"
                 method, key = f"anime_growth.backtest.judge_coverage: {model}", f"{base}.narrow{name}.h{horizon}"
                 q.record(key, 1, units.COUNT, label, method, [f"{base}.cover{name}.h{horizon}"])
     for row in bands.to_dict("records"):

@@ -29,6 +29,8 @@ SUPPORTED, CAVEAT, CONTRADICTED, NOT_CHECKABLE = VERDICTS = (
 # A rate moves within a day and articles round: a dollar figure counts as made at a day's rate if it
 # is met within this, its own rounding granted.
 DAY_RATE_SPREAD_PCT = 0.1
+# How a caveat begins where dollars hold at another rate than the proper one.
+ONLY_AT = "Only at a rate"
 # The comparison with a tolerance forgives the last bits of binary arithmetic, nothing more.
 BINARY_DUST = 1 + 1e-9
 
@@ -138,7 +140,13 @@ class _Court:
             place = article.place(claim.claim_id, "dollars")
             raise InputError(place, "the stated dollars are not above their rounding", "Correct them, or give digits")
         place = article.place(claim.claim_id, "dollars.of")
-        usd_bn = units.convert(stated, _unit_of(article, claim), units.USD_BN)
+        try:
+            usd_bn = units.convert(stated, _unit_of(article, claim), units.USD_BN)
+        except InputError as problem:
+            where = article.place(claim.claim_id, "dollars")
+            raise InputError(
+                where, f"the claim is not in dollars: {problem.what}", "Use computed and unit"
+            ) from problem
         # usd_bn(level, rate) is linear in 1/rate, so the rate is what one yen per dollar would give, over it.
         rate = units.usd_bn(self._level(dollars.of, place), 1.0) / usd_bn
         said = f"yen per dollar that the article implies for {self.q[dollars.of].label} (claim {claim.claim_id})"
@@ -157,9 +165,9 @@ class _Court:
         Zero: one rate lies inside every figure's rounding; else the smallest gap between two of them.
         """
         base = f"article.{article.name}.implied_rate"
-        lows = [key for claim in claims if (key := f"{base}_low.{claim.claim_id}") in self.q]
-        if lows:
-            highs = [key.replace("_low.", "_high.") for key in lows]
+        rated = [claim.claim_id for claim in claims if f"{base}.{claim.claim_id}" in self.q]
+        if rated:
+            lows, highs = ([f"{base}_{end}.{claim_id}" for claim_id in rated] for end in ("low", "high"))
             gap = max(0.0, max(self.q[key].value for key in lows) / min(self.q[key].value for key in highs) - 1) * 100
             label = "gap between the exchange rates that the article's dollar figures imply, beyond rounding"
             method = "highest of the lowest rates over lowest of the highest"
@@ -167,12 +175,13 @@ class _Court:
 
     def _count(self, article: Article, claims: list[Any], found: list[Judgement]) -> None:
         """How many of the article's claims got each verdict."""
-        cells = [f"{claim.raw_row}#value" for claim in claims]
+        inputs = [f"{claim.raw_row}#value" for claim in claims]
+        inputs += dict.fromkeys(key for judgement in found for key in judgement.evidence)
         for name in ("all", *VERDICTS):
             count = sum(name in ("all", judgement.verdict) for judgement in found)
             label = f"claims of the article that are {name}" if name != "all" else "claims of the article"
             key = f"article.{article.name}.claims.{name.replace(' ', '_')}"
-            self._record(key, count, units.COUNT, label, "number of verdicts", cells)
+            self._record(key, count, units.COUNT, label, "number of verdicts", inputs)
 
     # --- one claim ---
     def _judge(self, article: Article, claim: Any) -> Judgement:
@@ -181,12 +190,14 @@ class _Court:
         for key, field in used.items():
             self._refuse_unknown(article, [key], f"{place}, field {field}")
         if rule.not_checkable is not None:
-            return Judgement(NOT_CHECKABLE, caveat=rule.not_checkable)
+            return Judgement(NOT_CHECKABLE, caveat=rule.not_checkable, evidence=_once([], rule.not_checkable))
         missing = next((key for key in used if key not in self.q), "")
         if missing:
-            reason = f"This run has no {missing}, which the rule needs; another edition may print it."
+            reason = f"This run has no {missing}: its edition does not reach that far."
             return Judgement(NOT_CHECKABLE, caveat=rule.without or reason)
-        evidence = tuple(dict.fromkeys(key for _, text in rule.expressions() for key in expressions.keys(text)))
+        for field, text in rule.expressions():  # even those that this run does not come to must make sense
+            expressions.evaluate(text, self.amounts, f"{place}, field {field}")
+        asked = [key for _, text in rule.expressions() for key in expressions.keys(text)]
         holds, computed, remark = self._compare(article, claim, rule)
         said = [remark] if remark else []
         if not holds:
@@ -194,12 +205,13 @@ class _Court:
             other = next((item for item in rule.alternatives if self._true(item.holds, at)), None)
             if other is None:
                 otherwise = rule.otherwise or f"The figures say otherwise: {computed}."
-                return Judgement(CONTRADICTED, computed, otherwise, evidence)
-            said = [other.say]
+                return Judgement(CONTRADICTED, computed, otherwise, _once(asked, otherwise))
+            said.append(other.say)
         said += [
             item.say for item in rule.caveats if not item.when or self._true(item.when, f"{place}, field caveats.when")
         ]
-        return Judgement(CAVEAT if said else SUPPORTED, computed, " ".join(said), evidence)
+        told = " ".join(said)
+        return Judgement(CAVEAT if said else SUPPORTED, computed, told, _once(asked, told))
 
     def _compare(self, article: Article, claim: Any, rule: Rule) -> tuple[bool, str, str]:
         """Whether all that the rule asks holds, what was computed in words, and a caveat that comes of it."""
@@ -212,9 +224,11 @@ class _Court:
             matched, computed, remark = self._compare_dollars(article, claim, rule)
             holds &= matched
         if rule.holds is not None:
-            holds &= self._true(rule.holds, f"{place}, field holds")
-            parts = (f"{self.q[key].label}: {self.q[key].text}" for key in expressions.keys(rule.holds))
-            computed = computed or "; ".join(parts)
+            is_true = self._true(rule.holds, f"{place}, field holds")
+            holds &= is_true
+            if not computed or not is_true:  # what failed is shown even beside a value that met
+                parts = (f"{self.q[key].label}: {self.q[key].text}" for key in expressions.keys(rule.holds))
+                computed = "; ".join((*([computed] if computed else []), *parts))
         return holds, computed, remark
 
     def _compare_value(self, article: Article, claim: Any, rule: Rule) -> tuple[bool, str]:
@@ -229,11 +243,11 @@ class _Court:
             computed = Amount(declared, units.UNITS[rule.unit]).to(unit)
         except InputError as problem:
             raise InputError(f"{place}, field unit", problem.what, "Use a unit of the claim's kind") from problem
-        tolerance = half_digit if rule.tolerance is None else rule.tolerance
-        digits = len(str(claim.value).partition(".")[2].split(" ")[0]) + 1
         is_whole = unit in (units.YEAR, units.RANK, units.COUNT)
+        tolerance = (0.0 if is_whole else half_digit) if rule.tolerance is None else rule.tolerance
+        digits = len(str(claim.value).partition(".")[2].split(" ")[0]) + 1
         shown = f"{computed:.0f}" if is_whole else units.number_text(computed, digits)
-        return abs(stated - computed) <= tolerance * BINARY_DUST, unit.text.format(shown)
+        return abs(stated - computed) <= tolerance * BINARY_DUST, unit.text.format(shown) + _granted(rule)
 
     def _compare_dollars(self, article: Article, claim: Any, rule: Rule) -> tuple[bool, str, str]:
         """Whether the dollars follow at the proper rate or another one; the value; the caveat of the latter."""
@@ -249,15 +263,16 @@ class _Court:
             return units.convert(float(units.usd_bn(level, yen_per_dollar)), units.USD_BN, unit)
 
         computed = at(dollars.at, "dollars.at")
-        text = unit.text.format(units.number_text(computed, unit.digits))
+        text = unit.text.format(units.number_text(computed, unit.digits)) + _granted(rule)
         if abs(stated - computed) <= tolerance * BINARY_DUST:
             return True, text, ""
-        implied = f"article.{article.name}.implied_rate.{claim.claim_id}"
         for rate in dollars.or_at:
             other = at(rate, "dollars.or_at")
-            if abs(stated - other) <= tolerance + other * DAY_RATE_SPREAD_PCT / 100:
+            spread = other * DAY_RATE_SPREAD_PCT / 100 if rate.startswith("fx.usdjpy.spot.") else 0.0
+            if abs(stated - other) <= tolerance * BINARY_DUST + spread:
+                low, high = (f"article.{article.name}.implied_rate_{end}.{claim.claim_id}" for end in ("low", "high"))
                 remark = (
-                    f"Only at about {{{implied}}}, close to {{{rate}}} ({self.q[rate].label}); "
+                    f"{ONLY_AT} from {{{low}}} to {{{high}}}, near {{{rate}}} ({self.q[rate].label}); "
                     f"at {{{dollars.at}}} ({self.q[dollars.at].label}) it is {text}."
                 )
                 return True, text, remark
@@ -276,7 +291,7 @@ class _Court:
         if isinstance(result, bool):
             raise InputError(place, f"{expression!r} is a comparison", "Write it under holds")
         try:
-            value = result.to(unit) if isinstance(result, Amount) else result
+            value = result.to(unit)
         except InputError as problem:
             raise InputError(unit_place, f"{expression!r}: {problem.what}", "Give the unit of the result") from problem
         if not math.isfinite(value):
@@ -293,9 +308,10 @@ class _Court:
         Of the quantities that articles bring a rule may name its own article's, which are all listed there.
         """
         for key in names:
-            if key in self.q or key in article.own_keys:
+            own = key.startswith("article.")
+            if key in article.own_keys if own else key in self.q or codebook.family_of(key):
                 continue
-            if codebook.family_of(key) is None or key.startswith("article."):
+            else:
                 near = difflib.get_close_matches(key, [*self.q, *article.own_keys], n=3)
                 do = f"Nearest: {', '.join(near)}" if near else "data/README.md lists the families of keys"
                 raise InputError(place, f"there is no quantity {key}", do)
@@ -314,6 +330,16 @@ class _Court:
         return rules.filled(sentence, value)
 
 
+def _granted(rule: Rule) -> str:
+    """A tolerance other than the default, with its reason."""
+    return "" if rule.tolerance is None else f" (tolerance {rule.tolerance:g}: {rule.tolerance_reason})"
+
+
+def _once(asked: list[str], told: str) -> tuple[str, ...]:
+    """The keys that a verdict rests on: those its rule asked for and those its caveat names, each once."""
+    return tuple(dict.fromkeys([*asked, *rules.keys_in(told)]))
+
+
 def _stated_text(claim: Any) -> str:
     unit = units.from_raw(claim.unit, f"claim {claim.claim_id}, field unit")
     is_number = bool(re.match(r"[-−+]?[0-9]", claim.value))
@@ -323,11 +349,10 @@ def _stated_text(claim: Any) -> str:
 def _stated(article: Article, claim: Any, field: str) -> tuple[float, float]:
     """The stated value and half a unit of its last printed digit, in the claim's unit."""
     text = claim.value.strip().replace("−", "-")
-    decimals = re.findall(r"\.([0-9]+)", text)
     value: float | None = None
     if re.fullmatch(r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?", text):
         value = float(text)
-    elif re.fullmatch(r"[0-9.]+( [-+] [0-9.]+)+", text):
+    elif re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?( \+ [0-9]{1,15}(\.[0-9]{1,15})?)+", text):
         value = expressions.stated_arithmetic(text)
     if value is None:
         raise InputError(
@@ -335,7 +360,9 @@ def _stated(article: Article, claim: Any, field: str) -> tuple[float, float]:
             f"the claim's value {claim.value!r} is not a number",
             "Judge it by `holds`, or state it as a number in claims.csv",
         )
-    return value, 0.5 * 10.0 ** -len(decimals[-1] if decimals else "")
+    terms = text.split(" + ")
+    # Each term of a sum is rounded by itself; the coarsest decides how near the sum can be.
+    return value, 0.5 * 10.0 ** -min(len(term.partition(".")[2]) for term in terms)
 
 
 def _unit_of(article: Article, claim: Any) -> Unit:
@@ -366,7 +393,7 @@ def dollar_rates(verdicts: pd.DataFrame, q: Quantities) -> pd.DataFrame:
         key = f"article.{row.article}.implied_rate.{row.claim_id}"
         if key not in q:
             continue
-        low, high = (q[key.replace(".implied_rate.", f".implied_rate_{end}.")].value for end in ("low", "high"))
+        low, high = (q[f"article.{row.article}.implied_rate_{end}.{row.claim_id}"].value for end in ("low", "high"))
         found: dict[str, Any] = {
             "article": row.article, "claim_id": row.claim_id, "stated": row.stated,
             "implied_rate": q[key].value, "low": low, "high": high,

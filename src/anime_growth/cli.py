@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed, 2 bad parameters or input.
 """
 
+import io
 import json
 import os
 import signal
@@ -116,17 +117,23 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 @app.command()
 def trace(
-    key: Annotated[str, typer.Argument(help="A quantity's key, such as market.overseas.growth.2024.")],
+    key: Annotated[
+        str, typer.Argument(help="A quantity's key, such as market.overseas.growth.2024, or claim.<article>.<id>.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Plain data for machines instead of a tree.")] = False,
     folder: Annotated[
         Path | None, typer.Option("--run", help="A finished run's folder; the published results by default.")
     ] = None,
 ) -> None:
-    """Show what a number rests on, down to the raw cells with their sources.
+    """Show what a number, or the verdict on a claim, rests on, down to the raw cells with their sources.
 
-    Example: anime-growth trace market.overseas.growth.2024
+    Examples: anime-growth trace market.overseas.growth.2024,
+    anime-growth trace claim.anime_overtakes_autos.C43
     """
     from anime_growth.trace import Record
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without these letters shows others
 
     with _told_plainly():
         record = Record.read(folder or paths.published())

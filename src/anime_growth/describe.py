@@ -153,6 +153,18 @@ def contiguous(years: Iterable[int]) -> list[list[int]]:
     return runs
 
 
+def in_spans(years: Iterable[int]) -> list[str]:
+    """Years in words, three and more running years as a span.
+
+    >>> in_spans([2011, 2012, 2013, 2015, 2016])
+    ['2011 to 2013', '2015', '2016']
+    """
+    told: list[str] = []
+    for run in contiguous(years):
+        told += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(year) for year in run]
+    return told
+
+
 def _turning_points(q: Quantities, name: str, years: list[int]) -> list[int]:
     """Starts of the periods worth a growth rate: the lowest year, and two years before the last."""
     trough = min(years, key=lambda year: q[f"{name}.level.{year}"].value)

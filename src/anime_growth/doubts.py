@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from anime_growth import cells
+from anime_growth import cells, rules
 from anime_growth.backtest import COVERAGES, FEWEST_JUDGED, TOO_NARROW
 from anime_growth.claims import CONTRADICTED
-from anime_growth.describe import contiguous
+from anime_growth.describe import in_spans
 from anime_growth.quantities import Quantities, Quantity, model_name, series_words
 from anime_growth.series import SIGNIFICANT, slug_of
 from anime_growth.trace import Record
@@ -98,9 +98,7 @@ def weak_rows(shown: Iterable[str], record: Record) -> pd.DataFrame:
     ):
         raw = [cell for name in observed for cell in record.raw_inputs(name)]
         alone = sum(not cell["also"] for cell in raw)
-        single = (
-            f", {'' if alone == len(raw) else f'{cardinal(alone)} of them '}printed by one source only" if alone else ""
-        )
+        single = f", {'' if alone == len(raw) else f'{cardinal(alone)} of them '}with one source named" if alone else ""
         numbers = [key for key in shown if any(key in keys for keys in observed.values())]
         examples = listed([_example(record.q, key) for key in numbers[:EXAMPLES]])
         rows.append(
@@ -129,13 +127,10 @@ def _weakest(shown: list[str], q: Mapping[str, Quantity]) -> dict[str, str]:
 
 
 def _periods(keys: Iterable[str]) -> str:
-    """Periods of keys in words; three and more running years as a span."""
+    """Periods of keys in words."""
     periods = sorted({key.rsplit(".", 1)[1] for key in keys})
     years = [period for period in periods if re.fullmatch(r"\d{4}", period)]
-    told: list[str] = []
-    for run in contiguous(int(year) for year in years):
-        told += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(year) for year in run]
-    return listed(told + [period for period in periods if period not in years])
+    return listed(in_spans(map(int, years)) + [period for period in periods if period not in years])
 
 
 # --- diagnostics ----------------------------------------------------------------------------------
@@ -156,7 +151,7 @@ def failed_diagnostics(trends: pd.DataFrame, scores: pd.DataFrame, q: Quantities
         for model in trends["model"]:
             own = whole[whole["model"] == model].sort_values("horizon")
             rows += [*_too_narrow(own, f"backtest.{slug}.{model}"), *_worse_than_drift(own, f"backtest.{slug}.{model}")]
-    known = [row for row in rows if all(key in q for key in re.findall(r"\{([^{}|]+)", row["say"]))]
+    known = [row for row in rows if all(key in q for key in rules.keys_in(row["say"]))]
     return _table(known)
 
 
@@ -235,16 +230,11 @@ def disagreements(checks: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
         rows.append({"about": capital(check["check"].replace("_", " ")), "kind": "declared exception", "say": say})
     for row in verdicts[verdicts["verdict"] == CONTRADICTED].to_dict("records"):
         say = _sentences(f"{row['subject']}, {row['measure']}: the article says {row['stated']}", caveat(row))
-        about = f"Claim {row['claim_id']}, {article(row)}"
+        about = f"Claim {row['claim_id']}, {row['article_words']}"
         rows.append({"about": about, "kind": CONTRADICTED, "say": say, "sources": row["sources"]})
     return _table(rows)
 
 
 def caveat(row: Mapping[str, str]) -> str:
-    """A verdict's caveat, with {key} for its numbers where the table has it."""
-    return row.get("caveat_template") or row["caveat"]
-
-
-def article(row: Mapping[str, str]) -> str:
-    """A verdict's article in words."""
-    return row.get("article_words") or row["article"].replace("_", " ")
+    """A verdict's caveat, with {key} for its numbers if it has any."""
+    return row["caveat_template"] or row["caveat"]

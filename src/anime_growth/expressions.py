@@ -16,6 +16,7 @@ from lark.exceptions import VisitError
 from lark.visitors import v_args
 
 from anime_growth.errors import InputError
+from anime_growth.units import Amount
 
 GRAMMAR = r"""
 ?start: either
@@ -33,7 +34,7 @@ GRAMMAR = r"""
 COMPARE: "<=" | ">=" | "==" | "!=" | "<" | ">"
 FUNCTION.3: /(abs|min|max|round)(?=\()/
 KEY.2: /[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*)+/
-NUMBER: /\d+(\.\d+)?/
+NUMBER: /\d{1,15}(\.\d{1,15})?/
 %import common.WS
 %ignore WS
 """
@@ -51,8 +52,8 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 _CALL: dict[str, Callable[..., Any]] = {
     "abs": abs,
-    "min": lambda *values: min(values),
-    "max": lambda *values: max(values),
+    "min": lambda *values: min(_in_one_unit(values)),
+    "max": lambda *values: max(_in_one_unit(values)),
     "round": lambda value, digits=0: round(value, int(digits)),
 }
 
@@ -65,6 +66,12 @@ def _parser() -> Lark:
 @lru_cache(maxsize=REMEMBERED)
 def _tree(expression: str) -> Any:
     return _parser().parse(expression)
+
+
+def _in_one_unit(values: tuple[Any, ...]) -> list[Any]:
+    """Bare numbers take the unit of the first amount beside them."""
+    first = next((value for value in values if isinstance(value, Amount)), None)
+    return [value if first is None or isinstance(value, Amount) else Amount(value, first.unit) for value in values]
 
 
 def _number(value: Any) -> Any:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from markupsafe import Markup
 
+from anime_growth import rules
 from anime_growth.quantities import Quantity
 
 TRACE_PAGE = "trace.html"
@@ -40,13 +41,11 @@ def filled(sentence: str, q: Mapping[str, Quantity]) -> Markup:
 
     What stands in braces and is no key of `q` stays as it is.
     """
-    made, done = Markup(""), 0
-    for place in re.finditer(r"\{([^{}|]+)(?:\|(\w+))?\}", sentence):
-        if place[1] in q:
-            made += Markup.escape(sentence[done : place.start()])
-            made += number(place[1], q[place[1]].text_in(place[2] or ""))
-            done = place.end()
-    return made + Markup.escape(sentence[done:])
+
+    def linked(key: str, unit: str) -> str:
+        return number(key, q[key].text_in(unit)) if key in q else f"{{{key}{'|' if unit else ''}{unit}}}"
+
+    return Markup(rules.filled(str(Markup.escape(sentence)), linked))
 
 
 def keys_in(page: str) -> list[str]:

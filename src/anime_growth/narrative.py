@@ -7,7 +7,7 @@ out, never a guess.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,18 +17,21 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from anime_growth import links, rules, words
+from anime_growth import doubts, links, rules, words
+from anime_growth.backtest import FEWEST_JUDGED
 from anime_growth.checks import ROUNDING_JPY_100M
-from anime_growth.claims import CAVEAT, CONTRADICTED, NOT_CHECKABLE, SUPPORTED
-from anime_growth.describe import contiguous
+from anime_growth.claims import CAVEAT, CONTRADICTED, NOT_CHECKABLE, ONLY_AT, SUPPORTED
+from anime_growth.describe import contiguous, in_spans
 from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name, series_words
 from anime_growth.series import ALTERNATING, BASIS_WORDS, LATER_STARTS, SIGNIFICANT, slug_of
 
+_IN_BRACES = re.compile(r"(\{[^{}]*\})")
+# Characters that would make a link, an emphasis or an element of what is only quoted.
+_MARKDOWN = re.compile(r"[\\`*_\[\]|!~]")
+_MARKDOWN_OR_HTML = re.compile(r"[\\`*_\[\]|!~<>]")
 TEMPLATES = Path(__file__).parent / "templates"
 # How many rankings of the anime market with a caveat are told; the verdict table has all.
 MAIN_RANKINGS = 2
-# With fewer forecasts at a horizon the narrative says nothing of it; backtest.FEWEST_JUDGED is the same.
-FEWEST_FORECASTS = 5
 # A ratio is steady in a year that lies within this of its middle value [%].
 STEADY_PCT = 1
 # The part of years that must be near it before the text calls the ratio steady.
@@ -181,9 +184,19 @@ class Teller:
         item = self.q[_key(parts)]
         return self._show(item, words.ranked(superlative, round(item.value)))
 
+    def ranked_of(self, *parts: object) -> int:
+        """How many values a rank is one of."""
+        return len(self.q[_key(parts)].inputs)
+
+    def ranked_of_words(self, *parts: object) -> str:
+        """How many values a rank is one of, in words."""
+        return self._show(self.q[_key(parts)], words.cardinal(self.ranked_of(*parts)))
+
     def record(self, rank: str, growth: str) -> str:
-        """`, a record,` where the rank is the first and the level was not there before."""
-        return ", a record," if round(self.value(rank)) == 1 and self.rises(growth) else ""
+        """`, a record,` where the level is above all others, and reads as risen if it is known what it did."""
+        own, *others = (self.q[key].value for key in self.q[rank].inputs)
+        is_above = all(own > other for other in others)
+        return ", a record," if is_above and (not self.has(growth) or self.rises(growth)) else ""
 
     def part(self, whole: str, *parts: object) -> str:
         """`most of the increase, 90.7 %`, or `45.0 % of the increase` where that is no majority."""
@@ -206,13 +219,27 @@ class Teller:
     # --- text that holds numbers ---
     def filled(self, sentence: str) -> str:
         """A sentence out of rules.yml with each {key} in it replaced by the quantity."""
+        pieces = _IN_BRACES.split(sentence)
         if self.as_html:
-            return links.filled(sentence, self.q)
-        return rules.filled(sentence, lambda key, unit: self.q[key].text_in(unit))
+            return Markup("").join(
+                links.filled(piece, self.q) if _IN_BRACES.fullmatch(piece) else self.said(piece) for piece in pieces
+            )
+        return "".join(
+            rules.filled(piece, lambda key, unit: self.q[key].text_in(unit))
+            if _IN_BRACES.fullmatch(piece)
+            else self.said(piece)
+            for piece in pieces
+        )
+
+    def said(self, text: str) -> str:
+        """Words out of claims.csv or rules.yml as plain text: nothing in them is Markdown or HTML."""
+        if self.as_html:
+            return Markup(_MARKDOWN.sub(r"\\\g<0>", str(Markup.escape(text))))
+        return _MARKDOWN_OR_HTML.sub(r"\\\g<0>", text)
 
     def caveat(self, row: Mapping[str, str]) -> str:
-        """The caveat of a verdict, its numbers as quantities where the row still knows which they are."""
-        return self.filled(row["caveat_template"]) if row.get("caveat_template") else row["caveat"]
+        """The caveat of a verdict with its numbers."""
+        return self.filled(doubts.caveat(row))
 
     def listed(self, items: list[str]) -> str:
         """Items joined by commas and a last `and`."""
@@ -297,10 +324,10 @@ def context(
         **_years(run, q),
         "horizon": horizon,
         "models": fitted,
-        "model_names": {model: model_name(model) for model in MODEL_WORDS},
+        "model_names": {model: _named(model) for model in MODEL_WORDS},
         "refusal": str(refused["remark"].iloc[0]).removeprefix("not fitted: ") if len(refused) else "",
         "correlated": _correlated(slug, fitted, q),
-        "lead_story": _lead_story([key for key in q if key.startswith("market.overseas.lead_change.")], q),
+        "lead_story": words.lead_story(_by_year("market.overseas.lead", q), "domestic"),
         **_judged(verdicts),
         **_readings(tables),
         "marked": _marked(breaks),
@@ -332,7 +359,7 @@ def _years(run: list[int], q: Quantities) -> dict[str, Any]:
     first, latest = run[0], run[-1]
     span = f"{first}-{latest}"
     trough = round(q.value_or(f"market.overseas.trough.{span}", first))
-    grown = [int(key.rsplit(".", 1)[1]) for key in q if re.match(r"market\.overseas\.growth\.\d{4}$", key)]
+    grown = _by_year("market.overseas.growth", q)
     return {
         "first": first,
         "latest": latest,
@@ -351,8 +378,6 @@ def _years(run: list[int], q: Quantities) -> dict[str, Any]:
 def _judged(verdicts: pd.DataFrame) -> dict[str, Any]:
     """The articles whose claims were judged, the one under study first, and the verdicts worth a line."""
     told = verdicts.assign(is_study=verdicts["article"] == rules.UNDER_STUDY)
-    if "article_words" not in told:
-        told = told.assign(article_words="", is_study=True)
     articles = []
     for name, rows in told.groupby("article", sort=False):
         base, first = f"article.{name}.claims", rows.iloc[0]
@@ -380,13 +405,14 @@ def _judged(verdicts: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _lead_story(changes: list[str], q: Quantities) -> list[str]:
-    """Every change of lead in order: took it, lost it, took it again."""
-    told: list[str] = []
-    for key in changes:
-        took, lost = ("took the lead back", "fell behind again") if told else ("passed domestic", "fell behind")
-        told.append(f"{took if q[key].value > 0 else lost} in {key.rsplit('.', 1)[1]}")
-    return told
+def _by_year(stem: str, q: Quantities) -> dict[int, float]:
+    """Values of the quantities `<stem>.<year>`."""
+    return {int(key.rsplit(".", 1)[1]): item.value for key, item in q.items() if _is(key, f"{stem}.")}
+
+
+def _named(model: str) -> str:
+    """A model in words that `the` may stand before; `naive` is no noun, and drift is named without `the`."""
+    return model_name(model) + (" model" if model == "naive" else "")
 
 
 def _slug(trends: pd.DataFrame) -> str:
@@ -418,7 +444,7 @@ def _tested(slug: str, models: list[str], horizon: int, q: Quantities) -> dict[s
     counts = {
         int(key.rsplit(".h", 1)[1]): item.value for key, item in q.items() if _is(key, f"{base}.drift.forecasts.h")
     }
-    horizons = sorted(h for h, count in counts.items() if count >= FEWEST_FORECASTS)
+    horizons = sorted(h for h, count in counts.items() if count >= FEWEST_JUDGED)
     if not horizons or f"{base}.naive.male.h{horizons[-1]}" not in q:
         return {"tested": False, "too_few_forecasts": True, "losers": []}
     far = horizons[-1]
@@ -433,7 +459,7 @@ def _tested(slug: str, models: list[str], horizon: int, q: Quantities) -> dict[s
     winners = [
         model
         for model in others
-        if q.value_or(f"{base}.{model}.forecasts.{later}", 0) >= FEWEST_FORECASTS
+        if q.value_or(f"{base}.{model}.forecasts.{later}", 0) >= FEWEST_JUDGED
         and q.value_or(f"{base}.{model}.male_to_drift.{later}", 1) < 1
     ]
     losses = {model: q[key].value for model in models if (key := f"ledger.{slug}.{model}.pinball.replayed") in q}
@@ -444,18 +470,16 @@ def _tested(slug: str, models: list[str], horizon: int, q: Quantities) -> dict[s
         "bt": base,
         "near": f"h{horizons[0]}",
         "far": f"h{far}",
-        "far_years": far,
         "ahead": f"{words.counted(far, 'year')} ahead",
         "near_ahead": f"{words.counted(horizons[0], 'year')} ahead",
-        "losers": [model_name(model) for model in losers],
-        "losers_with_naive": len(losers) + (min(ratios("naive")) > 1),
+        "losers": [_named(model) for model in losers],
         "others_tested": len(others),
-        "later_winners": [model_name(model) for model in winners],
+        "later_winners": [_named(model) for model in winners],
         "later_start": later_start,
         "narrow_far": sum(f"{base}.{model}.narrow{INNER}.h{far}" in q for model in models),
         "ld": f"ledger.{slug}",
         "best_quantiles": best if best != "drift" else "",
-        "better_quantiles": [model_name(model) for model in losses if losses[model] < losses["drift"]],
+        "better_quantiles": [_named(model) for model in losses if losses[model] < losses["drift"]],
         "bands": len(bands),
         "wider_bands": sum(bands),
         "conformal_low": f"conformal_lo{INNER}",
@@ -503,21 +527,12 @@ def _chances(q: Quantities) -> dict[str, Any]:
     }
 
 
-def _span_words(years: Iterable[int]) -> str:
-    """Years in words, those that follow one another as a span from three on."""
-    found: list[str] = []
-    for run in contiguous(int(year) for year in years):
-        found += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(year) for year in run]
-    return words.listed(found)
-
-
 def _ratio_years(q: Quantities, breaks: pd.DataFrame) -> dict[str, Any]:
     """Years in which the broad overseas market over studios' receipts is near its median.
 
     Counted before and after the first change of method that the register infers for overseas.
     """
-    prefix = "market.overseas.over_studio."
-    ratios = pd.Series({int(key[len(prefix) :]): item.value for key, item in q.items() if key.startswith(prefix)})
+    ratios = pd.Series(_by_year("market.overseas.over_studio", q))
     changed = breaks[(breaks["series"] == "market.overseas") & (breaks["kind"] == "method")]["year"]
     if ratios.empty or changed.empty:
         return {"ratio_is_steady": False}
@@ -581,10 +596,10 @@ def _readings(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     confirmed = {series: _confirmed(own[series], again[series]) for series in own}
     single = own["overseas"][~own["overseas"]["year"].isin(confirmed["overseas"])]
     return {
-        "single_years": _span_words(single["year"]),
+        "single_years": words.listed(in_spans(single["year"])),
         "single_sources": single["source_id"].nunique(),
         "edition_sources": market["source_id"].nunique(),
-        **{f"confirmed_{series}": _span_words(years) for series, years in confirmed.items()},
+        **{f"confirmed_{series}": words.listed(in_spans(years)) for series, years in confirmed.items()},
     }
 
 
@@ -606,9 +621,9 @@ def _dollar_caveats(verdicts: pd.DataFrame) -> dict[str, Any]:
     """
     pairs = []
     for row in verdicts[verdicts["verdict"] == CAVEAT].to_dict("records"):
-        named = rules.keys_in(row.get("caveat_template", ""))
+        named = rules.keys_in(row["caveat_template"])
         spot = next((key for key in named if key.startswith("fx.usdjpy.spot.")), "")
-        if spot and f"fx.usdjpy.level.{row['period']}" in named:
+        if spot and row["caveat_template"].startswith(ONLY_AT) and f"fx.usdjpy.level.{row['period']}" in named:
             pairs.append((spot, f"fx.usdjpy.level.{row['period']}"))
     if not pairs:
         return {"dollar_caveats": 0}

@@ -91,7 +91,6 @@ def verdict_rows(verdicts: pd.DataFrame, q: Quantities) -> list[dict[str, Any]]:
         key, evidence = f"claim.{row['article']}.{row['claim_id']}", links.split(row["evidence"])
         shown = {
             "key": key,
-            "article_words": doubts.article(row),
             "evidence": evidence,
             "sources": links.split(row["sources"]),
             "computed": _computed(row["computed"], key, evidence, q),
@@ -324,7 +323,8 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
     """A page of its own: the style and the script stand in it, and it may load nothing and run no other script."""
     style, script = ((narrative.TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    allowed = f"img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {allowed}"
     around = {
         "css": Markup(style),
         "script": Markup(script),

@@ -31,12 +31,21 @@ from anime_growth.errors import InputError
 # The article that the study is about; it comes before all others.
 UNDER_STUDY = "anime_overtakes_autos"
 ALL = "all"
+# What judging makes for every article; see claims.judge.
+RESERVED = ("claims", "implied_rate", "implied_rate_low", "implied_rate_high", "implied_rate_gap")
 DEFINE = "define"
 # A number in a sentence is a key in braces; only a year may be typed.
 _TYPED_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _YEAR = re.compile(r"(19|20)\d\d")
 _IN_BRACES = re.compile(r"\{([^{}]*)\}")
-_OWN = re.compile(r"(?<![\w.-])own\.")
+_OWN = re.compile(r"(?<![\w.-])own\.(?=[A-Za-z0-9_])")
+# Sentences and labels: keys stand in braces there, and "own" may be a word.
+_SPOKEN = ("say", "otherwise", "without", "not_checkable", "label", "tolerance_reason")
+# Names of articles and ids of claims become parts of keys and of addresses.
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+_CLAIM_ID = re.compile(r"[A-Za-z0-9_-]+")
+# Rules are flat; deeper nesting is a slip or an attack.
+DEEPEST = 20
 
 
 class _Strict(BaseModel):
@@ -115,7 +124,7 @@ class Rule(_Strict):
     not_checkable: str | None = None
 
     _plain = field_validator("otherwise", "without", "not_checkable")(lambda text: text and _sentence(text))
-    _unit = field_validator("unit")(lambda name: name and _known_unit(name))
+    _unit = field_validator("unit")(lambda name: None if name is None else _known_unit(name))
     _lists = field_validator("alternatives", "caveats", mode="before")(
         lambda value: tuple(value) if isinstance(value, list) else value
     )
@@ -136,6 +145,12 @@ class Rule(_Strict):
             raise ValueError("computed and dollars both judge the stated value; use one of them")
         if (self.tolerance is None) != (self.tolerance_reason is None):
             raise ValueError("a tolerance needs its tolerance_reason, and the other way round")
+        if self.tolerance is not None and not (self.tolerance_reason or "").strip():
+            raise ValueError("a tolerance needs its tolerance_reason in words")
+        if self.tolerance is not None and self.computed is None and self.dollars is None:
+            raise ValueError("a tolerance goes with computed or dollars")
+        if self.dollars and self.dollars.at in self.dollars.or_at:
+            raise ValueError("dollars.or_at repeats dollars.at")
         return self
 
     def expressions(self) -> Iterator[tuple[str, str]]:
@@ -243,10 +258,18 @@ class _OnceEach(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[
 def names() -> list[str]:
     """Names of the articles at hand, the one under study first."""
     found = sorted({folder.parent.name for folder in _folders()})
+    for name in found:
+        if not _NAME.fullmatch(name) or name == ALL:
+            raise InputError(
+                f"data/raw/articles/{name}", "cannot be an article's name", "Use small letters, digits and _ only"
+            )
     return sorted(found, key=lambda name: name != UNDER_STUDY)
 
 
 def _folders() -> list[Path]:
+    for path in sorted(paths.raw().glob("articles/*/*/rules.yml")):
+        if not (path.parent / f"{sources.CLAIMS}.csv").is_file():
+            raise InputError(paths.shown(path.parent), "has rules but no claims.csv", "Add the claims, or remove it")
     return [file.folder for file in sources.raw_files() if file.resource.name == "claims"]
 
 
@@ -285,16 +308,27 @@ def articles(wanted: str = ALL) -> list[Article]:
                 paths.shown(file.folder), f"is a second folder of article {name}", "Give each article its own name"
             )
         claims = file.rows
+        _refuse_odd_claims(claims, paths.shown(file.path), register.index)
         source_id = str(claims["source_id"].iloc[0])
-        if source_id not in register.index:
-            raise InputError(
-                f"{paths.shown(file.path)}, field source_id", f"{source_id!r} is not in the register of sources",
-                "Add the article's page to a new edition of data/raw/register",
-            )  # fmt: skip
         path = file.folder / "rules.yml"
         rules, defined = _read(path, name, list(claims["claim_id"]))
         found[name] = Article(name, _words(register.loc[source_id]), claims, rules, defined, paths.shown(path))
     return [found[name] for name in asked]
+
+
+def _refuse_odd_claims(claims: pd.DataFrame, shown: str, sources_at_hand: "pd.Index[str]") -> None:
+    """Raise InputError for a claim whose id cannot be a key, whose source is not known, or that breaks its line."""
+    for claim in claims.itertuples():
+        place = f"{shown}, row {claim.raw_line}"
+        if not _CLAIM_ID.fullmatch(claim.claim_id):
+            do = "Use letters, digits, - and _ only"
+            raise InputError(f"{place}, field claim_id", f"{claim.claim_id!r} cannot be part of a key", do)
+        if claim.source_id not in sources_at_hand:
+            do = "Add the article's page to a new edition of data/raw/register"
+            raise InputError(f"{place}, field source_id", f"{claim.source_id!r} is not in the register of sources", do)
+        for field in ("subject", "measure", "value", "period"):
+            if not getattr(claim, field).isprintable():
+                raise InputError(f"{place}, field {field}", "holds a line break or control character", "Write one line")
 
 
 def _words(source: "pd.Series[str]") -> str:
@@ -332,7 +366,9 @@ def _read(path: Path, name: str, claim_ids: list[str]) -> tuple[dict[str, Rule],
 def _entries(path: Path) -> dict[str, Any]:
     shown = paths.shown(path)
     try:
-        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceEach)
+        text = path.read_text(encoding="utf-8")
+        _refuse_nesting(text, shown)
+        entries = yaml.load(text, Loader=_OnceEach)
     except OSError as problem:
         raise InputError(shown, "is missing", "Write a rule for each claim as CONTRIBUTING.md shows") from problem
     except (UnicodeDecodeError, RecursionError) as problem:
@@ -349,6 +385,17 @@ def _entries(path: Path) -> dict[str, Any]:
     if not isinstance(entries, dict):
         raise InputError(shown, "holds no rules by claim id", "Write one entry a claim, such as `C01:`")
     return entries
+
+
+def _refuse_nesting(text: str, shown: str) -> None:
+    """Raise InputError for aliases and deep nesting, before anything is built from them."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_OnceEach.__base__):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+            what = "an alias" if isinstance(event, yaml.AliasEvent) else "deep nesting"
+            place = f"{shown}, line {event.start_mark.line + 1}" if event.start_mark else shown
+            raise InputError(place, f"holds {what}", "Write each rule out, as CONTRIBUTING.md shows")
 
 
 def read_rule(where: str, entry: Any, article: str) -> Rule:
@@ -378,16 +425,27 @@ def _validated(kind: type[_Kind], where: str, entry: Any, article: str) -> _Kind
             raise InputError(place, f"{expression!r} names no quantity", "Name at least one key")
         if field.startswith("dollars") and not expressions.KEY.fullmatch(expression):
             raise InputError(place, f"{expression!r} is no key", "Name one quantity")
+        if field.startswith("dollars") and expression.startswith("article."):
+            # An article's own quantities may rest on the rates that its dollars imply.
+            raise InputError(place, f"{expression} is the article's own", "Name a quantity of the study")
     return made
 
 
 def _with_full_names(entry: Any, article: str) -> Any:
     """`entry` with the article's own keys spelled out: own.gap.2024 is article.<name>.gap.2024."""
+    full = f"article.{article}."
+
+    def spoken(text: str) -> str:
+        return _IN_BRACES.sub(lambda inside: _OWN.sub(full, inside[0]), text)
+
     if isinstance(entry, Mapping):
-        return {key: _with_full_names(item, article) for key, item in entry.items()}
+        return {
+            key: spoken(item) if key in _SPOKEN and isinstance(item, str) else _with_full_names(item, article)
+            for key, item in entry.items()
+        }
     if isinstance(entry, list):
         return [_with_full_names(item, article) for item in entry]
-    return _OWN.sub(f"article.{article}.", entry) if isinstance(entry, str) else entry
+    return _OWN.sub(full, entry) if isinstance(entry, str) else entry
 
 
 def _ordered(defined: Mapping[str, Defined], article: str, shown: str) -> dict[str, Defined]:
@@ -397,6 +455,10 @@ def _ordered(defined: Mapping[str, Defined], article: str, shown: str) -> dict[s
         if not re.fullmatch(r"own(\.[A-Za-z0-9_-]+){2,}", key):
             raise InputError(
                 _place(shown, f"{DEFINE} {key}"), "is no key of the article's own", "Name it own.<measure>.<period>"
+            )
+        if key.split(".")[1] in RESERVED:
+            raise InputError(
+                _place(shown, f"{DEFINE} {key}"), "has a name that every article's quantities have", "Choose another"
             )
         full[_OWN.sub(f"article.{article}.", key)] = item
     needs = {key: [name for name in expressions.keys(item.value) if name in full] for key, item in full.items()}

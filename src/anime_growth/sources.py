@@ -278,7 +278,11 @@ def raw_files(but: Path | None = None) -> list[RawFile]:
             ) from problem
         files += [RawFile(path.parent, package, resource) for resource in package.resources]
     listed = {file.path for file in files}
-    files += [_claims(path) for path in sorted(paths.raw().glob(f"articles/*/*/{CLAIMS}.csv")) if path not in listed]
+    files += [
+        _claims(path)
+        for path in sorted(paths.raw().glob(f"articles/*/*/{CLAIMS}.csv"))
+        if path not in listed and path.is_file()
+    ]
     if not files:
         raise InputError(
             paths.shown(paths.raw()), "holds no raw figures", "Clone the repository again, or set ANIME_GROWTH_HOME"

@@ -8,10 +8,9 @@ which must still be the one whose hash the quantity recorded.
 import csv
 import difflib
 import hashlib
-import io
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 CHANGED = "+changes"
+# A key that is not known is printed back up to here.
+LONGEST_KEY = 120
 # What a run's file says of a raw cell, and the register of a source.
 CELL_PARTS = {"cell", "file", "row", "column", "sha256", "source_id", "also"}
 SOURCE_PARTS = ("source_id", "title", "publisher", "published_on", "accessed", "source_kind", "url", "terms")
@@ -98,14 +99,16 @@ def _git(folder: Path, *arguments: str) -> list[str]:
 
 
 @cache
-def _rows_of(path: Path, changed_ns: int) -> tuple[str, list[dict[str, str]]]:
-    """sha256 and rows of a raw file, read again only where it has changed since."""
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:  # not what a run has read, as its hash will tell
-        text = ""
-    return hashlib.sha256(content).hexdigest(), list(csv.DictReader(io.StringIO(text, newline="")))
+def _digest_of(path: Path, changed_ns: int) -> str:
+    """sha256 of a raw file, read again only where it has changed since."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@cache
+def _rows_of(path: Path, sha256: str) -> list[dict[str, str]]:
+    """Rows of the raw file with this hash."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _row(cell: str, sha256: str) -> tuple[Mapping[str, str], str]:
@@ -113,12 +116,14 @@ def _row(cell: str, sha256: str) -> tuple[Mapping[str, str], str]:
     parts = cells.parse(cell)
     path = paths.raw() / parts["file"]
     try:
-        digest, rows = _rows_of(path, path.stat().st_mtime_ns)
+        digest = _digest_of(path, path.stat().st_mtime_ns)
     except OSError as problem:
         return {}, f"the file cannot be read ({problem.strerror})"
     if digest != sha256.removeprefix("sha256:"):
         return {}, "the file is no longer the one that was read"
-    found = [row for row in rows if all(row.get(name) == value for name, value in parts["row"].items())]
+    found = [
+        row for row in _rows_of(path, digest) if all(row.get(name) == value for name, value in parts["row"].items())
+    ]
     if len(found) != 1 or not found[0].get(parts["column"]):
         return {}, f"the file has no such cell ({len(found)} such rows)"
     return found[0], ""
@@ -138,14 +143,21 @@ class Record:
     q: Quantities
     entries: Mapping[str, Mapping[str, Any]]
     sources: Mapping[str, Mapping[str, str]]
+    verdicts: Mapping[str, Mapping[str, str]]
 
     @classmethod
-    def of_entries(cls, entries: Mapping[str, Mapping[str, Any]], sources: Mapping[str, Mapping[str, str]]) -> "Record":
-        """What `Quantities.entries` gives, with the register by source id.
+    def of_entries(
+        cls,
+        entries: Mapping[str, Mapping[str, Any]],
+        sources: Mapping[str, Mapping[str, str]],
+        verdicts: Iterable[Mapping[str, str]] = (),
+    ) -> "Record":
+        """What `Quantities.entries` gives, with the register by source id and the rows of verdicts.csv.
 
         Raises KeyError, TypeError or ValueError for entries that it cannot have given.
         """
-        record = cls(Quantities.of_entries(entries), entries, sources)
+        judged = {f"claim.{row['article']}.{row['claim_id']}": row for row in verdicts}
+        record = cls(Quantities.of_entries(entries), entries, sources, judged)
         for key, item in record.q.items():
             if item.unit not in units.UNITS or not all(set(cell) >= CELL_PARTS for cell in record.raw_inputs(key)):
                 raise ValueError(f"{key} is not a whole quantity")
@@ -160,24 +172,35 @@ class Record:
                 sources = {
                     row["source_id"]: {name: row[name] or "" for name in SOURCE_PARTS} for row in csv.DictReader(file)
                 }
+            reading = folder / "verdicts.csv"
+            with reading.open(encoding="utf-8", newline="") as file:
+                verdicts = list(csv.DictReader(file))
             reading = folder / "quantities.json"
-            return cls.of_entries(json.loads(reading.read_text(encoding="utf-8")), sources)
+            return cls.of_entries(json.loads(reading.read_text(encoding="utf-8")), sources, verdicts)
         except OSError as problem:
             raise InputError(
                 paths.shown(folder), f"holds no finished run ({problem.strerror})", "Name a run folder, or `make run`"
             ) from problem
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error) as problem:
             do = "Restore it with git, or make a new run with `make run`"
             raise InputError(paths.shown(reading), "is damaged or of another version", do) from problem
 
-    def quantity(self, key: str) -> Quantity:
-        """The quantity `key`. Raises InputError naming the nearest keys for one that is not there."""
-        if key not in self.q:
-            parts = [name for name in self.q if key and key in name]
-            near = list(dict.fromkeys([*difflib.get_close_matches(key, self.q, n=3), *parts]))[:5]
-            do = f"Nearest: {', '.join(near)}" if near else "See quantities.json for the keys"
-            raise InputError(f"quantity {key!r}", "is not in this run", do)
-        return self.q[key]
+    def named(self, key: str) -> list[str]:
+        """The quantities that `key` names: itself, or what the verdict on a claim rests on.
+
+        A claim is named `claim.<article>.<id>`. Raises InputError with the nearest keys for one that is
+        not there.
+        """
+        if key in self.q:
+            return [key]
+        if key in self.verdicts:
+            return [name for name in self.verdicts[key]["evidence"].split("; ") if name]
+        known = [*self.q, *self.verdicts]
+        parts = [name for name in known if key and key in name]
+        near = list(dict.fromkeys([*difflib.get_close_matches(key, known, n=3), *parts]))[:5]
+        do = f"Nearest: {', '.join(near)}" if near else "See quantities.json for the keys"
+        shown = key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}…"
+        raise InputError(f"quantity {shown!r}", "is not in this run", do)
 
     def raw_inputs(self, key: str) -> list[Mapping[str, Any]]:
         """The raw cells that a quantity takes directly."""
@@ -206,8 +229,7 @@ class Record:
 
     def as_data(self, key: str) -> dict[str, Any]:
         """The whole chain as plain data: the quantities, raw cells and sources behind `key`, each once."""
-        self.quantity(key)
-        names = self.behind(key)
+        names = list(dict.fromkeys(name for start in self.named(key) for name in self.behind(start)))
         raw = {cell["cell"]: (cell, self.q[name]) for name in names for cell in self.raw_inputs(name)}
         described = {}
         for name in names:
@@ -218,11 +240,13 @@ class Record:
             value, unit = printed(address, cell["sha256"])
             trust = {"edition": self.edition(item.key), "confidence": item.confidence}
             spelled[address] = {**cell, "printed": value, "unit": unit, **trust}
+        behind = sorted({source for name in self.named(key) for source in self.source_ids(name)})
         return {
             "key": key,
+            **({"verdict": self.verdicts[key]} if key in self.verdicts else {}),
             "quantities": described,
             "cells": spelled,
-            "sources": {name: self.sources[name] for name in self.source_ids(key) if name in self.sources},
+            "sources": {name: self.sources[name] for name in behind if name in self.sources},
         }
 
     def tree(self, key: str) -> "Tree":
@@ -255,8 +279,18 @@ class Record:
                         branch(other, node)
             return node
 
-        self.quantity(key)
-        return branch(key)
+        names = self.named(key)
+        if key not in self.verdicts:
+            return branch(key)
+        row = self.verdicts[key]
+        root = Tree(
+            Text.assemble((key, "bold"), f"  {row['verdict']}  ", (f"{row['subject']}, {row['measure']}", "dim"))
+        )
+        told = f"stated {row['stated']}" + (f" · computed {row['computed']}" if row["computed"] else "")
+        root.add(Text("\n".join(part for part in (told, row["caveat"]) if part)))
+        for name in names:
+            branch(name, root)
+        return root
 
     def edition(self, key: str) -> str:
         """The edition that a quantity stands in; of a figure without one, such as a rate, its raw file's."""
@@ -269,9 +303,10 @@ class Record:
         Files and sources in `told` are named, not described again; the cell's own are put into it.
         """
         told = set() if told is None else told
-        _, missing = _row(cell["cell"], cell["sha256"])
+        found, missing = _row(cell["cell"], cell["sha256"])
         row = ", ".join(f"{name} {text}" for name, text in cell["row"].items() if text)
-        stated = missing or f"prints {' '.join(printed(cell['cell'], cell['sha256']))}".rstrip()
+        holds = "holds, computed by the collector," if found.get("is_derived") == "1" else "prints"
+        stated = missing or f"{holds} {' '.join(printed(cell['cell'], cell['sha256']))}".rstrip()
         lines = [f"data/raw/{cell['file']}, row {row}, column {cell['column']}: {stated}"]
         if cell["file"] not in told:
             lines.append(f"sha256 {cell['sha256'][-64:]}")

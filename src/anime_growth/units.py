@@ -152,8 +152,9 @@ class Amount:
 
     def to(self, unit: Unit) -> float:
         """The value in `unit`."""
-        both = (self.unit.dimension, unit.dimension)
-        if both[0] != both[1] and not all(dimension in _NUMBERS for dimension in both):
+        both = {self.unit.dimension, unit.dimension}
+        # Growth of 26 % is not 0.26 times: a multiple counts the level itself.
+        if len(both) > 1 and not both <= set(_NUMBERS) - {"multiple"} and both != {"multiple", "ratio"}:
             raise InputError("units", f"{self.unit.name} and {unit.name} do not go together", "Compare like with like")
         return float(_scaled(self.value, self.unit.size, unit.size))
 

@@ -4,7 +4,9 @@ Each word of direction, size or rank has its rule here, once. The numbers that a
 that a reader sees, at their printed precision.
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
+from itertools import pairwise
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 CARDINALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -14,6 +16,8 @@ MULTIPLES = {2: "double", 3: "triple"}
 ABOUT, NEARLY = 0.02, 0.1
 # A majority is more than this [%].
 HALF = 50
+# More changes of lead than this are counted, not told one by one.
+MOST_CHANGES = 4
 
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -169,6 +173,47 @@ def position(value: float, mark: float) -> str:
     ('below', 'above')
     """
     return by_comparison(value, mark, "above", "below", "level with")
+
+
+# --- leads --------------------------------------------------------------------------------------
+def lead_changes(leads: Mapping[int, float]) -> dict[int, int]:
+    """Years in which a lead changed from the year before, with its sign since: 1 ahead, 0 level, -1 behind.
+
+    `leads` has a lead by year; what happened across a missing year has no date and is left out.
+
+    >>> lead_changes({2019: -5, 2020: 3, 2021: 0, 2023: -2})
+    {2020: 1, 2021: 0}
+    """
+    signs = {year: _sign(lead) for year, lead in sorted(leads.items())}
+    return {year: sign for year, sign in signs.items() if signs.get(year - 1, sign) != sign}
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
+
+
+def lead_story(leads: Mapping[int, float], other: str) -> str:
+    """What a lead over `other` did in the last run of years without a gap; empty where it kept its sign.
+
+    >>> lead_story({2018: -5, 2019: 3, 2020: -1, 2021: 2}, "domestic")
+    'passed domestic in 2019, fell behind again in 2020 and took the lead back in 2021'
+    """
+    first = max((year for year in leads if year - 1 not in leads), default=0)
+    run = {year: lead for year, lead in sorted(leads.items()) if year >= first}
+    led = [lead > 0 for lead in run.values() if lead]
+    places = sum(now != before for before, now in pairwise(led))
+    if places > MOST_CHANGES:
+        return f"changed places with {other} {counted(places, 'time')} from {first} to {max(run)}"
+    told = []
+    for year, sign in lead_changes(run).items():
+        again = any(_sign(lead) == sign for before, lead in run.items() if before < year)
+        said = {
+            1: "took the lead back" if again else f"passed {other}",
+            0: f"was level with {other}",
+            -1: "fell behind again" if again else "fell behind",
+        }
+        told.append(f"{said[sign]} in {year}")
+    return listed(told)
 
 
 # --- ranks and shares ---------------------------------------------------------------------------

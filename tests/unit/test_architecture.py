@@ -17,7 +17,6 @@ ORDER = [
         "quantities",
         "trace",
         "codebook",
-        "links",
         "describe",
         "series",
         "trends",
@@ -27,7 +26,7 @@ ORDER = [
         "ledger",
         "targets",
     ),
-    *("figures", "rules", "claims", "doubts", "narrative", "report"),
+    *("figures", "rules", "links", "claims", "doubts", "narrative", "report"),
     *("parameters", "pipeline", "runs", "cli"),
 ]
 # Inside a package the other modules share this one, and know nothing of one another.

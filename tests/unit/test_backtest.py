@@ -10,6 +10,7 @@ from scipy import stats
 
 from anime_growth import backtest, series, trends, units
 from anime_growth.backtest import conformal_reach, judge_coverage
+from anime_growth.series import Subject
 from anime_growth.trends import MODELS, CannotFit
 
 QUICK = ("naive", "drift", "loglinear")
@@ -271,6 +272,23 @@ def test_without_a_yardstick_there_is_no_ratio_to_it(quick, monkeypatch, levels)
     assert table["male_to_naive"].notna().all()
 
 
+@pytest.mark.parametrize(
+    ("yardstick", "changes"),
+    [("drift", [0.1] * 22), ("naive", [0.1, -0.2, 0.3, 0.1, -0.1, 0.2, 0.1] + [0.0] * 15)],
+    ids=["the same growth in every year", "level since the first window"],
+)
+def test_a_yardstick_without_error_gives_no_ratio_to_it(quick, described, yardstick, changes):
+    levels = pd.Series(np.exp(7 + np.cumsum([0, *changes])), index=range(2002, 2025))
+    table = backtest.scores(backtest.all_forecasts(levels))
+    assert (table[table["model"] == yardstick]["male"] < backtest.NO_ERROR).all()
+    assert table[f"male_to_{yardstick}"].isna().all()
+    words, keys = "overseas anime market", {year: f"market.overseas.level.{year}" for year in levels.index}
+    subject = Subject("market.overseas", "yen", units.JPY_100M, words, levels, keys, "2025", "made up")
+    named = backtest.backtest_quantities(table, pd.DataFrame(), subject, described)
+    assert f"backtest.overseas.{yardstick}.male.h5" in named
+    assert [key for key in named if f"male_to_{yardstick}" in key] == []
+
+
 # --- judging coverage ----------------------------------------------------------------------------
 @pytest.mark.parametrize("nominal", [0.8, 0.95])
 @pytest.mark.parametrize("forecasts", range(1, 24))
@@ -383,6 +401,14 @@ def test_every_score_is_named_by_model_measure_and_horizon(named, table):
                 item = named[f"backtest.overseas.{model}.{measure}.h{horizon}"]
                 assert (item.value, item.unit) == (row[measure], unit.name)
                 assert item.inputs == ("trend.overseas.sample.2002-2024",)
+
+
+def test_labels_count_the_years_ahead_in_words(named):
+    labels = {h: named[f"backtest.overseas.drift.male.h{h}"].label for h in (1, 5)}
+    assert "log error, one year ahead: drift" in labels[1] and "log error, five years ahead: drift" in labels[5]
+    assert [
+        item.label for key, item in named.items() if key.endswith(".h1") and "one year ahead" not in item.label
+    ] == []
 
 
 def test_later_sets_are_named_by_their_windows_and_only_in_few_measures(named, table):

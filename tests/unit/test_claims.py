@@ -17,6 +17,7 @@ def quantities() -> Quantities:
     q.observe("market.overseas.level.2024", 21702, units.JPY_100M, "overseas, 2024", CELL)
     q.observe("market.overseas.level.2023", 17222, units.JPY_100M, "overseas, 2023", CELL)
     q.observe("fx.usdjpy.level.2024", 151.4551, units.RATE, "average of 2024", CELL)
+    q.observe("fx.usdjpy.level.2023", 140.5, units.RATE, "average of 2023", CELL)
     q.observe("fx.usdjpy.spot.2025-10-29", 152.1743, units.RATE, "29 October 2025", CELL)
     pair = ["market.overseas.level.2024", "market.overseas.level.2023"]
     q.compute("market.overseas.growth.2024", growth_pct, pair, units.PERCENT, "growth")
@@ -98,16 +99,19 @@ def test_dollars_at_the_average_rate_are_supported_and_at_a_days_rate_with_a_cav
     assert verdict("14.33", "billion USD", dollars=rule).verdict == "supported"
     row = verdict("14.27", "billion USD", dollars=rule)
     assert row.verdict == "supported with a caveat"
-    assert "Only at about JPY 152.08 per dollar" in row.caveat
+    assert row.caveat == (
+        "Only at a rate from JPY 152.03 per dollar to JPY 152.13 per dollar, near JPY 152.17 per dollar "
+        "(29 October 2025); at JPY 151.46 per dollar (average of 2024) it is USD 14.33 billion."
+    )
     assert verdict("143.3", "billion USD", dollars=rule).verdict == "contradicted"
 
 
 def test_one_of_several_other_rates_is_enough_and_is_named(verdict):
     q = quantities()
-    rule = {"of": "market.overseas.level.2024", "at": "fx.usdjpy.level.2024", "or_at": ["fx.usdjpy.level.2024", DAY]}
+    rule = {"of": "market.overseas.level.2024", "at": "fx.usdjpy.level.2024", "or_at": ["fx.usdjpy.level.2023", DAY]}
     row = verdict("14.27", "billion USD", dollars=rule)
     assert q[DAY].text in row.caveat
-    assert row.caveat_template.startswith("Only at about {article.test.implied_rate.C01}, close to {fx.usdjpy.spot.")
+    assert row.caveat_template.startswith(f"{claims.ONLY_AT} from {{article.test.implied_rate_low.C01}} to ")
 
 
 def test_a_tolerance_serves_dollars_too(verdict):
@@ -137,16 +141,60 @@ def test_two_dollar_figures_that_no_rate_gives_leave_a_gap():
 
 
 def test_verdicts_are_counted_and_rest_on_the_claims(verdict):
-    found = judged("2.17", "trillion JPY", LEVEL)[1]
-    counts = {name: found[f"article.test.claims.{name}"].value for name in ("all", "supported", "contradicted")}
-    assert counts == {"all": 1, "supported": 1, "contradicted": 0}
-    assert found["article.test.claims.all"].inputs == ("articles/test/2025/claims.csv?claim_id=C01#value",)
+    found = judged("2.17", "trillion JPY", {**LEVEL, "caveats": [{"say": "But."}]})[1]
+    counts = {
+        name: found[f"article.test.claims.{name}"].value for name in ("all", "supported", "supported_with_a_caveat")
+    }
+    assert counts == {"all": 1, "supported": 0, "supported_with_a_caveat": 1}
+    cell = "articles/test/2025/claims.csv?claim_id=C01#value"
+    assert found["article.test.claims.all"].inputs == (cell, "market.overseas.level.2024")
 
 
 def test_the_page_that_makes_a_claim_is_not_its_own_source(monkeypatch):
     rows = {CELL.split("#")[0]: {"sha256": "0", "source_id": "S089", "also": ["S002"]}}
     row = claims.judge([article("2.17", "trillion JPY", LEVEL)], quantities(), rows)[0].iloc[0]
     assert row.sources == "S002"
+
+
+def test_all_caveats_that_apply_are_told_and_their_keys_are_evidence(verdict):
+    remarks = [{"say": "One, {market.overseas.growth.2024}."}, {"say": "Two.", "when": f"{THEN} > 1"}]
+    row = verdict("2.17", "trillion JPY", **LEVEL, caveats=remarks)
+    assert row.caveat == "One, 26.0 %. Two."
+    assert row.evidence == f"{NOW}; {THEN}; {RISE}"
+
+
+def test_another_reading_does_not_hide_that_dollars_hold_at_another_rate_only(verdict):
+    dollars = {"of": NOW, "at": RATE, "or_at": DAY}
+    other = {"holds": f"{NOW} > 1", "say": "Read otherwise."}
+    row = verdict("14.27", "billion USD", dollars=dollars, holds=f"{NOW} < 1", alternatives=[other])
+    assert row.caveat.startswith(claims.ONLY_AT) and row.caveat.endswith("Read otherwise.")
+
+
+def test_what_failed_is_shown_beside_a_value_that_met(verdict):
+    row = verdict("2.17", "trillion JPY", **LEVEL, holds=f"{RISE} > 30")
+    assert row.caveat == "The figures say otherwise: JPY 2.170 trillion; growth: 26.0 %."
+
+
+def test_a_tolerance_is_shown_with_its_reason(verdict):
+    row = verdict("2.18", "trillion JPY", **LEVEL, tolerance=0.02, tolerance_reason="rounded twice")
+    assert row.computed == "JPY 2.170 trillion (tolerance 0.02: rounded twice)"
+
+
+def test_a_sum_is_as_exact_as_its_coarsest_term_and_a_range_is_no_sum(verdict):
+    assert verdict("2 + 0.17", "trillion JPY", **LEVEL).verdict == "supported"
+    assert verdict("2.07 + 0.17", "trillion JPY", **LEVEL).verdict == "contradicted"
+    with pytest.raises(InputError, match="'20 - 30' is not a number"):
+        verdict("20 - 30", "%", computed=RISE, unit="%")
+
+
+def test_a_bare_number_among_several_is_in_the_unit_of_the_others(verdict):
+    assert verdict("3.84", "trillion JPY", computed=f"max(3.84, {NOW})", unit="trn JPY").verdict == "contradicted"
+
+
+def test_own_is_a_word_in_a_sentence_and_a_prefix_in_braces():
+    rule = {**LEVEL, "caveats": [{"say": "On its own. Twice is {own.double.2024}, an own.goal."}]}
+    row = judged("2.17", "trillion JPY", rule, OWN)[0].iloc[0]
+    assert row.caveat == "On its own. Twice is JPY 4.34 trillion, an own.goal."
 
 
 # --- quantities of an article's own ---------------------------------------------------------------
@@ -227,6 +275,20 @@ MALFORMED = {
     "unknown unit in text": ({**LEVEL, "caveats": [{"say": f"{{{NOW}|oku}}"}]}, "has no unit 'oku'"),
     "expression as a key": ({"dollars": {"of": f"{NOW} * 2", "at": RATE}}, "field dollars.of.*is no key"),
     "word for a number": ({**LEVEL, "tolerance": "wide", "tolerance_reason": "x"}, "field tolerance"),
+    "typed small number": ({**LEVEL, "otherwise": "All 3 of them."}, "field otherwise: the number 3 is typed"),
+    "another article's quantity": ({"holds": "article.other.claims.all > 0"}, "field holds: there is no quantity"),
+    "an own quantity that is not defined": ({"holds": "own.nothing.2024 > 0"}, "field holds: there is no quantity"),
+    "an own rate that is not implied": ({"holds": "own.implied_rate.C01 > 0"}, "field holds: there is no quantity"),
+    "own dollars": ({"dollars": {"of": "own.implied_rate.C01", "at": RATE}}, "dollars.of.*is the article's own"),
+    "dollars for yen": ({"dollars": {"of": NOW, "at": RATE}}, "field dollars: the claim is not in dollars"),
+    "the same rate twice": ({"dollars": {"of": NOW, "at": RATE, "or_at": RATE}}, "or_at repeats dollars.at"),
+    "mixed units in a reading not needed": (
+        {**LEVEL, "alternatives": [{"holds": f"{NOW} > {RISE}", "say": "x"}]}, "field alternatives.holds.*100m JPY"
+    ),
+    "growth as a multiple": ({"computed": RISE, "unit": "times"}, "field unit.*% and times"),
+    "empty unit": ({"computed": NOW, "unit": ""}, "field unit: unit '' is unknown"),
+    "a number that is too long": ({"holds": f"{NOW} < 1{'0' * 400}"}, "field holds.*does not parse"),
+    "a tolerance without a value": ({"holds": f"{NOW} > 1", "tolerance": 1.0, "tolerance_reason": "x"}, "goes with"),
     "list for a rule": ([LEVEL], "rules.yml, claim C01"),
     "nothing": (None, "rules.yml, claim C01"),
 }  # fmt: skip
@@ -235,7 +297,8 @@ MALFORMED = {
 @pytest.mark.parametrize("name", MALFORMED)
 def test_a_malformed_rule_is_refused_naming_file_claim_and_field(name):
     rule, message = MALFORMED[name]
-    claimed = ("14.27", "billion USD") if "dollars" in (rule or ()) else ("2.17", "trillion JPY")
+    in_dollars = "dollars" in (rule or ()) and name != "dollars for yen"
+    claimed = ("14.27", "billion USD") if in_dollars else ("2.17", "trillion JPY")
     with pytest.raises(InputError, match=message) as refused:
         judged(*claimed, rule)
     assert "articles/test/2025/rules.yml, claim C01" in str(refused.value)

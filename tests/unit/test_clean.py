@@ -89,7 +89,8 @@ BAD_ROWS = {
         TARGETS, {"target_id": "T04"}, {"source_id": "S998"}, "source_id", ["'S998'", "not in the register"],
     ),
     "an unknown source of a claim": (
-        "anime_overtakes_autos/2025-11/claims.csv", {"claim_id": "C06"}, {"source_id": "S997"}, "source_id", ["'S997'", "not in the register"],
+        "anime_overtakes_autos/2025-11/claims.csv", {"claim_id": "C06"}, {"source_id": "S997"}, "source_id",
+        ["'S997'", "not in the register"],
     ),
     "an unknown corroborating source": (
         EDITIONS, TOTAL_2024, {"corroborating_source_ids": "S002;S999"}, "corroborating_source_ids",

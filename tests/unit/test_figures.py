@@ -455,7 +455,7 @@ def test_titles_tell_the_year_that_was(world: World) -> None:
     q = world.q
     assert q["market.overseas.growth.2024"].number in world["overseas_growth"].title
     assert "the 4th fastest of 22 years" in world["overseas_growth"].title
-    assert "took it back in 2023; in 2024 overseas led by" in world["market_levels"].title
+    assert "took the lead back in 2023; in 2024 overseas led by" in world["market_levels"].title
     assert q["market.overseas.rate_share.2024"].number in world["growth_split"].title
 
 
@@ -463,7 +463,7 @@ def test_titles_tell_the_year_that_was(world: World) -> None:
 def test_no_title_claims_growth_when_overseas_falls(falling: World) -> None:
     assert falling["overseas_growth"].title.startswith("Overseas shrank")
     assert "fastest" not in falling["overseas_growth"].title
-    assert "lost it in 2024; in 2024 overseas trailed by" in falling["market_levels"].title
+    assert "fell behind again in 2024; in 2024 overseas trailed by" in falling["market_levels"].title
     assert "The market shrank" in falling["contributions"].title
     assert "overseas took away" in falling["contributions"].title
     assert "domestic added" in falling["contributions"].title
@@ -476,6 +476,27 @@ def test_no_title_claims_growth_when_overseas_falls(falling: World) -> None:
     medians = {model: falling.q[f"projection.overseas.{model}.p50.2028"] for model in falling.fits}
     lowest = min(medians.values(), key=lambda item: item.value).in_unit(units.JPY_TRN, 1)
     assert f"Medians for 2028, JPY trillion: {lowest.number}" in falling["projections"].title
+
+
+def levels_title(tables: dict[str, pd.DataFrame], market: pd.DataFrame) -> str:
+    return figures.market_levels(market, tables["breaks"], describe.describe_market(market, tables["breaks"])).title
+
+
+def test_the_lead_is_told_as_level_where_it_is(tables: dict[str, pd.DataFrame]) -> None:
+    market = clean.market(tables, 2025)
+    level = market.set_index(["series", "year"])["level_jpy_100m"]
+    title = levels_title(tables, scaled(market, level["domestic", 2024] / level["overseas", 2024]))
+    assert title.endswith("took the lead back in 2023 and was level with domestic in 2024; in 2024 overseas was level")
+
+
+def test_a_change_of_lead_across_a_missing_year_is_not_told(tables: dict[str, pd.DataFrame]) -> None:
+    market = clean.market(tables, 2025)
+    title = levels_title(tables, market[market["year"] != 2022])
+    assert (
+        title
+        == "Overseas never changed places with domestic from 2023 to 2024; in 2024 overseas led by JPY 0.50 trillion"
+    )
+    assert levels_title(tables, market[market["year"] != 2023]) == "In 2024 overseas led by JPY 0.50 trillion"
 
 
 def test_a_new_low_is_called_one(tables: dict[str, pd.DataFrame]) -> None:

@@ -93,6 +93,20 @@ REFUSED = {
     ),
     "a tag that makes objects": ({"text": "X1: !!python/object/apply:os.getcwd []"}, "is not valid YAML"),
     "an unknown source": ({"rows": ROW.replace("S107", "S999")}, "field source_id: 'S999' is not in the register"),
+    "an unknown source further down": (
+        {"rows": f"{ROW}\n{ROW.replace('X1', 'X2').replace('S107', 'S998')}"},
+        "row 3, field source_id: 'S998'",
+    ),
+    "an id that is no key": ({"rows": ROW.replace("X1", "X 1")}, "field claim_id: 'X 1' cannot be part of a key"),
+    "a line break in a subject": ({"rows": ROW.replace("anime market", '"a\nb"')}, "field subject: holds a line break"),
+    "an alias": ({"text": "X1: &a {not_checkable: why, x: *a}"}, "line 1: holds an alias"),
+    "deep nesting": ({"text": f"X1: {'[' * 50000}{']' * 50000}"}, "line 1: holds deep nesting"),
+    "a name for articles": ({"name": "A-b"}, "articles/A-b: cannot be an article's name"),
+    "the name of all": ({"name": "all"}, "articles/all: cannot be an article's name"),
+    "a name that every article has": (
+        {"text": f"define:\n  own.claims.all: {{value: market.total.level.2024, unit: trn JPY, label: x}}\n{RULE}"},
+        r"define own\.claims\.all: has a name that every article",
+    ),
     "a missing column": ({"header": HEADER.replace(",kind", "")}, "columns differ from .*: missing kind"),
     "a claim twice": ({"rows": f"{ROW}\n{ROW}"}, "repeats a row"),
 }
@@ -103,6 +117,12 @@ def test_an_article_that_cannot_be_read_is_refused_by_file_and_claim(added, name
     changes, message = REFUSED[name]
     added(**changes)
     with pytest.raises(InputError, match=message):
+        rules.articles()
+
+
+def test_rules_without_claims_are_not_passed_over(added):
+    (added() / "claims.csv").unlink()
+    with pytest.raises(InputError, match=r"another/2025-10-30: has rules but no claims\.csv"):
         rules.articles()
 
 

@@ -72,6 +72,12 @@ def entries(quantities):
     return quantities.entries(rows, {"anime_growth.trends": "0123456789ab", "anime_growth.arithmetic": "ba9876543210"})
 
 
+VERDICT = {
+    "claim_id": "C01", "article": "paper", "subject": "sales", "measure": "growth", "verdict": "contradicted",
+    "stated": "30 %", "computed": "20.0 %", "caveat": "It is less.", "evidence": "sales.all.growth.2024",
+}  # fmt: skip
+
+
 @pytest.fixture
 def run(study, entries):
     """The folder that a run would have left."""
@@ -80,6 +86,8 @@ def run(study, entries):
     (folder / "quantities.json").write_text(json.dumps(entries), encoding="utf-8")
     with (folder / "tables/sources.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([trace.SOURCE_PARTS, *REGISTER])
+    with (folder / "verdicts.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([VERDICT, VERDICT.values()])
     return folder
 
 
@@ -96,6 +104,25 @@ def text_of(record, key):
 
 def command(*arguments):
     return CliRunner().invoke(app, ["trace", *map(str, arguments)])
+
+
+# --- the verdict on a claim -------------------------------------------------------------------------
+def test_a_claim_leads_to_its_verdict_and_to_the_numbers_that_it_rests_on(record):
+    head, *rest = text_of(record, "claim.paper.C01").splitlines()
+    assert head.strip() == "claim.paper.C01  contradicted  sales, growth"
+    assert "stated 30 % · computed 20.0 %" in rest[0] and "It is less." in rest[1]
+    assert "sales.all.growth.2024" in rest[2]
+
+
+def test_plain_data_of_a_claim_holds_its_verdict_and_what_its_numbers_hold(record):
+    claimed, number = record.as_data("claim.paper.C01"), record.as_data("sales.all.growth.2024")
+    assert claimed.pop("verdict") == VERDICT
+    assert {**claimed, "key": ""} == {**number, "key": ""}
+
+
+def test_an_unknown_claim_is_refused_with_the_nearest():
+    done = command("claim.anime_overtakes_autos.C99")
+    assert done.exit_code == 2 and "claim.anime_overtakes_autos.C" in done.output
 
 
 # --- the tree ---------------------------------------------------------------------------------------

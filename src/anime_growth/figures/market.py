@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import seaborn as sns
 
 from anime_growth import units
 from anime_growth.arithmetic import ratio
-from anime_growth.describe import MARKET_CAP_GROUPS
+from anime_growth.describe import MARKET_CAP_GROUPS, contiguous
 from anime_growth.figures.drawing import (
     CAP_GROUPS,
     COLUMNS,
@@ -44,10 +44,10 @@ from anime_growth.figures.drawing import (
     year_axis,
     year_line,
 )
-from anime_growth.quantities import Quantities
+from anime_growth.quantities import Quantities, Quantity
 from anime_growth.targets import CONTENT_TARGETS
 from anime_growth.units import JPY_100M, JPY_BN, JPY_TRN, PERCENT, number_text
-from anime_growth.words import capital, listed, short_ordinal
+from anime_growth.words import capital, lead_changes, lead_story, listed, short_ordinal
 
 # --- words ------------------------------------------------------------------------------------
 SERIES_NAMES = {"overseas": "overseas", "domestic": "domestic", "total": "the whole market"}
@@ -147,38 +147,39 @@ def market_levels(market: pd.DataFrame, breaks: pd.DataFrame, q: Quantities) -> 
     ax.set_ylim(0, None)
     year_axis(ax, data["year"])
     end_labels(ax, ends)
-    changes = {year: item.value > 0 for year, item in by_year(q, "market.overseas.lead_change").items()}
-    ahead = [(year, "overseas" if took else "domestic") for year, took in changes.items()]
+    leads = by_year(q, "market.overseas.lead")
+    states = {
+        1: ("overseas ahead", SERIES["overseas"]),
+        0: ("level", QUIET),
+        -1: ("domestic ahead", SERIES["domestic"]),
+    }
+    changes = lead_changes({year: item.value for year, item in leads.items()})
     marks, notes = _break_marks(
         breaks, ("market.overseas", "market.domestic"), ("scope", "method", "event"), data["year"]
     )
-    above = mark_years(ax, [*marks, *((year, f"{year} {name} ahead", SERIES[name]) for year, name in ahead)])
+    told = [(year, f"{year} {text}", colour) for year, sign in changes.items() for text, colour in [states[sign]]]
+    above = mark_years(ax, [*marks, *told])
     tidy(ax, "JPY trillion, current prices", above=above)
     return finish(
-        "market_levels", figure, data, _lead_title(q, changes),
+        "market_levels", figure, data, _lead_title(leads),
         f"Broad anime market, edition {_edition(q)} of the report; dashed: change of lead or a note on method.",
         "Two lines of levels by year in trillion yen, overseas and domestic, with the years of changed lead marked.",
         _aja(_edition(q)), notes,
     )  # fmt: skip
 
 
-def _lead_title(q: Quantities, changes: dict[int, bool]) -> str:
+def _lead_title(leads: Mapping[int, Quantity]) -> str:
     """The story of the lead in one sentence, ending with its size in the latest year."""
-    leads = by_year(q, "market.overseas.lead")
     if not leads:
         return "No year has both an overseas and a domestic level"
     year, lead = list(leads.items())[-1]
     now = "led" if lead.value > 0 else "trailed"
     now = f"{now} by {lead.in_unit(JPY_TRN).text.replace('−', '')}" if lead.value else "was level"
-    story = []
-    for number, (when, took) in enumerate(changes.items()):
-        first = "took the lead over domestic" if took else "lost the lead to domestic"
-        story.append(f"{first if not number else 'took it back' if took else 'lost it'} in {when}")
-    if not story:
-        story = [f"never changed places with domestic from {min(leads)} to {year}"]
-    if len(story) > 4:
-        story = [f"and domestic changed places {len(story)} times from {min(leads)} to {year}"]
-    return f"Overseas {listed(story)}; in {year} overseas {now}"
+    first = contiguous(leads)[-1][0]
+    story = lead_story({when: item.value for when, item in leads.items()}, "domestic")
+    if not story and first < year:
+        story = f"never changed places with domestic from {first} to {year}"
+    return capital(f"{f'overseas {story}; ' if story else ''}in {year} overseas {now}")
 
 
 @themed
