@@ -611,8 +611,8 @@ def two(told):
 def test_a_further_article_has_one_sentence_with_its_counts_and_contradicted_claims(two):
     part = two.text.split("## Which claims")[1]
     assert (
-        "Of the three claims of A Paper, 1 May 2026, one holds with a caveat and two are contradicted (A03, share \\<b\\>, "
-        "level; A07, share \\<b\\>, level)."
+        "Of the three claims of A Paper, 1 May 2026, one holds with a caveat and two are contradicted "
+        "(A03, share \\<b\\>, level; A07, share \\<b\\>, level)."
     ) in part
     assert "- **A03" not in part
     own = two.judged(two.verdicts[two.verdicts["article"] == rules.UNDER_STUDY])
