@@ -256,7 +256,7 @@ def judged(redone, key):
         amounts = {name: units.Amount(value, redone.unit(name)) for name, value in inputs.items()}
         return expressions.evaluate(said.removeprefix(RULES), amounts).to(redone.unit(key))
     if measure == "claims":
-        return len(entry["inputs"])
+        return sum(isinstance(item, dict) for item in entry["inputs"])  # the claims; the others are evidence
     if measure == "implied_rate_gap":
         highest = max(value for name, value in inputs.items() if ".implied_rate_low." in name)
         return max(0, highest / min(value for name, value in inputs.items() if ".implied_rate_high." in name) - 1) * 100

@@ -335,7 +335,7 @@ EXPECTED = {
     "C10": claims.CAVEAT,  # in yen only
     "C20": claims.CAVEAT,  # 2020 was first
     "C42": claims.CAVEAT,  # "three times"
-    "C02": claims.CAVEAT,  # first since 2011
+    "C02": claims.NOT_CHECKABLE,  # "first time in history", known since 2011 only
     "C35": claims.NOT_CHECKABLE,  # the editor's given name
     "C43": claims.CONTRADICTED,  # a value of 2023 given to 2024
     "C44": claims.CAVEAT,  # dollars of the wrong year's rate
