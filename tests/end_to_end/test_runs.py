@@ -263,7 +263,14 @@ def test_a_notebook_that_leaves_early_without_an_error_fails_the_run(copy_of_stu
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_stopped_says_so_keeps_what_it_did_and_leaves_no_process(copy_of_study, number):
     settings = {**os.environ, "ANIME_GROWTH_HOME": str(copy_of_study)}
-    run = subprocess.Popen([BIN / "anime-growth", "run"], env=settings, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        [BIN / "anime-growth", "run"],
+        env=settings,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background of a script inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     runs = copy_of_study / "data/processed/runs"
     deadline = time.monotonic() + 60
     while not list(runs.glob("working-*/notebooks/*.ipynb")) and time.monotonic() < deadline:
