@@ -81,7 +81,7 @@ def made_up(q: Quantities) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield (
             f"{q[dollars].value:.2f}",
             "billion USD",
-            {"dollars": {"of": level, "at": rate, "or_at": ["fx.usdjpy.level.2024"]}},
+            {"dollars": {"of": level, "at": rate, "or_at": ["fx.usdjpy.spot.2025-10-29"]}},
         )
         yield f"{q[growth].value:.1f}", "%", {"computed": f"max({growth}, -{number})", "unit": "%", "caveats": caveats}
         yield (
