@@ -308,10 +308,9 @@ class _Court:
         Of the quantities that articles bring a rule may name its own article's, which are all listed there.
         """
         for key in names:
-            own = key.startswith("article.")
-            if key in article.own_keys if own else key in self.q or codebook.family_of(key):
-                continue
-            else:
+            is_article = key.startswith("article.")
+            is_known = key in article.own_keys if is_article else key in self.q or codebook.family_of(key)
+            if not is_known:
                 near = difflib.get_close_matches(key, [*self.q, *article.own_keys], n=3)
                 do = f"Nearest: {', '.join(near)}" if near else "data/README.md lists the families of keys"
                 raise InputError(place, f"there is no quantity {key}", do)
