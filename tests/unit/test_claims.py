@@ -188,7 +188,10 @@ def test_a_sum_is_as_exact_as_its_coarsest_term_and_a_range_is_no_sum(verdict):
 
 
 def test_a_bare_number_among_several_is_in_the_unit_of_the_others(verdict):
-    assert verdict("3.84", "trillion JPY", computed=f"max(3.84, {NOW})", unit="trn JPY").verdict == "contradicted"
+    least = verdict("3.84", "trillion JPY", computed=f"min(3.84, {NOW})", unit="trn JPY")
+    assert (least.verdict, least.computed) == ("contradicted", "JPY 0.000 trillion")
+    most = verdict("9.9999", "trillion JPY", computed=f"max(99999, {NOW})", unit="trn JPY")
+    assert most.verdict == "supported"
 
 
 def test_own_is_a_word_in_a_sentence_and_a_prefix_in_braces():

@@ -106,6 +106,17 @@ def command(*arguments):
     return CliRunner().invoke(app, ["trace", *map(str, arguments)])
 
 
+def test_a_figure_that_the_collector_computed_is_not_said_to_be_printed(study, quantities):
+    content = "year,value,unit,is_derived\n2023,100,100 million JPY,1\n2024,120,100 million JPY,0\n"
+    (study / "data/raw" / FILE).write_text(content, encoding="utf-8")
+    sha256 = hashlib.sha256(content.encode()).hexdigest()
+    rows = {f"{FILE}?year={year}": {"sha256": sha256, "source_id": "S1", "also": []} for year in (2023, 2024)}
+    record = trace.Record.of_entries(quantities.entries(rows, {}), {})
+    text = text_of(record, "sales.all.growth.2024")
+    assert "column value: holds, computed by the collector, 100 100 million JPY" in text
+    assert "column value: prints 120 100 million JPY" in text
+
+
 # --- the verdict on a claim -------------------------------------------------------------------------
 def test_a_claim_leads_to_its_verdict_and_to_the_numbers_that_it_rests_on(record):
     head, *rest = text_of(record, "claim.paper.C01").splitlines()
