@@ -26,7 +26,8 @@ bench: $(READY) ## measure what models, traces and verdicts cost, as ratios in o
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
-lock: $(READY) ## renew uv.lock and environment.yml after a change of pyproject.toml
+lock: ## renew uv.lock and environment.yml after a change of pyproject.toml
+	@test -x $(BIN)/uv || sh .ci/environment # which refuses a lock that is behind, so not asked for otherwise
 	$(BIN)/uv lock --python $(BIN)/python
 	$(BIN)/python .ci/environment.py > environment.yml
 
