@@ -1,37 +1,84 @@
-"""The command line: `anime-growth run`, `trace`, `publish`, `package`.
+"""The command line: `anime-growth run`, `runs`, `verify`, `diff`, `trace`, `publish`, `package`.
 
-Exit codes: 0 done, 1 failed, 2 bad parameters or input.
+Exit codes: 0 done, 1 failed, 2 bad parameters or input, 3 a deadline has passed, 4 another run is at work;
+of `verify` and `diff --exit-code` also 10 new data, 20 a number moved, 30 a verdict flipped.
 """
 
 import io
 import json
+import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anime_growth import paths
-from anime_growth.errors import InputError, StepFailed
+from anime_growth import errors, paths
+from anime_growth.errors import InputError, Locked, StepFailed
 
-FAILED, BAD_INPUT = 1, 2
+if TYPE_CHECKING:
+    from anime_growth.runs import Limits
+
 LONGEST_LINE = 4096
+log = logging.getLogger("anime_growth")
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="How fast Japan's anime business grows overseas: run the study, publish it, add figures to it.",
+    rich_markup_mode=None,
+    help="How fast Japan's anime business grows overseas: run the study, check it, publish it, add figures to it.",
 )
+
+
+# --- what commands have in common -------------------------------------------------------------------
+class LogFormat(StrEnum):
+    """How a command tells what it does: to people, or one JSON object a line."""
+
+    text = "text"
+    json = "json"
+
+
+def _listen(chosen: LogFormat) -> LogFormat:
+    """Send what is logged to stderr in the chosen format."""
+    logging.raiseExceptions = False  # a log that cannot be written must not hide why
+    handler = logging.StreamHandler(sys.stderr)
+    if chosen is LogFormat.json:
+        from pythonjsonlogger.json import JsonFormatter
+
+        names = {"asctime": "time", "levelname": "level"}
+        handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(message)s", rename_fields=names))
+    else:
+        handler.addFilter(lambda entry: not sys.stderr.isatty())  # there a bar shows the steps
+    handler.set_name(chosen)
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    return chosen
+
+
+Parameter = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set a parameter; may be given several times."),
+]
+Logged = Annotated[LogFormat, typer.Option("--log-format", callback=_listen, help="What stderr is for.")]
+NotebookDeadline = Annotated[
+    float, typer.Option(min=0.1, metavar="SECONDS", help="Longest time for one notebook; then all of it is ended.")
+]
+Deadline = Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Longest time for the whole run.")]
+Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run to end.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Plain data for machines.")]
 
 
 @contextmanager
 def _told_plainly() -> Iterator[None]:
-    """Errors that a user can act on: one line on stderr and the exit code."""
+    """Whatever goes wrong ends in one line on stderr and an exit code that tells the kind."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -41,28 +88,44 @@ def _told_plainly() -> Iterator[None]:
         signal.signal(name, stop)
     try:
         yield
-    except InputError as problem:
-        _say(str(problem), BAD_INPUT)
-    except StepFailed as problem:
-        _say(str(problem), FAILED)
+    except (InputError, StepFailed, Locked) as problem:
+        _say(str(problem), problem.exit_code)
     except BrokenPipeError:
         os._exit(0)  # the reader of a pipe has seen enough
+    except KeyboardInterrupt:
+        _say("stopped from outside.", errors.FAILED)
     except OSError as problem:
         place = f"{problem.filename}: " if problem.filename else ""
-        _say(f"{place}{problem.strerror or problem}. Check that the folder exists, is writable and has space.", FAILED)
+        what = problem.strerror or problem
+        _say(f"{place}{what}. Check that the folder exists, is writable and has space.", errors.FAILED)
+    except typer.Exit:
+        raise
+    except Exception as problem:
+        at = traceback.extract_tb(problem.__traceback__)[-1]
+        said = " ".join(f"{type(problem).__name__}: {problem}".split())
+        _say(f"{said} ({Path(at.filename).name}, line {at.lineno}). This is a defect of the program.", errors.FAILED)
 
 
 def _say(message: str, code: int) -> None:
-    typer.echo(f"anime-growth: {message}", err=True)
+    if any(handler.name == LogFormat.json for handler in log.handlers):
+        log.error(message, extra={"event": "end", "exit_code": code})
+    else:
+        typer.echo(f"anime-growth: {message}", err=True)
     raise typer.Exit(code)
 
 
+# --- running ----------------------------------------------------------------------------------------
 @app.command()
 def run(
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set a parameter; may be given several times."),
+    parameter: Parameter = None,
+    edition: Annotated[
+        str | None, typer.Option(help="Short for -p edition=…; `all` makes one run for each edition.")
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="With --edition all: also those that are there.")] = False,
+    notebook_deadline: NotebookDeadline = 300,
+    deadline: Deadline = 1200,
+    wait: Wait = 0,
+    log_format: Logged = LogFormat.text,
 ) -> None:
     """Execute the six notebooks in order and print where the report is.
 
@@ -75,25 +138,58 @@ def run(
     from anime_growth import parameters, runs
 
     with _told_plainly():
-        values = parameters.from_text(parameter or [])
+        limits = runs.Limits(notebook_deadline, deadline, wait)
+        values = parameters.from_text([*(parameter or []), *([f"edition={edition}"] if edition else [])])
+        if values.get("edition") == "all":
+            _backfill(values, again, limits)
+            return
         parameters.check(values)
-        with _progress() as on_step:
-            folder = runs.run(values, on_step)
-        typer.echo(f"Report: {paths.shown(folder / 'report.html')}")
+        typer.echo(f"Report: {paths.shown(_run(values, limits) / 'report.html')}")
+
+
+def _run(values: dict[str, Any], limits: "Limits") -> Path:
+    from anime_growth import runs
+
+    with _progress() as (on_step, tick):
+        return runs.run(values, on_step, tick=tick, limits=limits)
+
+
+def _backfill(values: dict[str, Any], again: bool, limits: "Limits") -> None:
+    """One run for each edition, the newest last; one that fails does not stop the others."""
+    from anime_growth import runs
+
+    worst = errors.DONE
+    for wanted in runs.every_edition(values):
+        there = None if again else runs.same_run(wanted)
+        if there is not None:
+            runs.point_latest(there)
+            typer.echo(f"Edition {wanted['edition']}: {paths.shown(there / 'report.html')} (was there)")
+            continue
+        try:
+            typer.echo(f"Edition {wanted['edition']}: {paths.shown(_run(wanted, limits) / 'report.html')}")
+        except (InputError, StepFailed) as problem:
+            if isinstance(problem.__cause__, KeyboardInterrupt):
+                raise
+            typer.echo(f"anime-growth: edition {wanted['edition']}: {problem}", err=True)
+            worst = max(worst, problem.exit_code)
+    if worst:
+        _say("not every edition could be run; the lines above say why.", worst)
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """A bar on a terminal, plain lines elsewhere."""
+def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
+    """A bar on a terminal; elsewhere what is logged tells the steps."""
+    from anime_growth.processes import NO_TICK
+    from anime_growth.runs import NOTHING
+
+    if not sys.stderr.isatty():
+        yield NOTHING, NO_TICK
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from anime_growth.pipeline import STEPS
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda name: print(f"running {name}", file=sys.stderr, flush=True)
-        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -101,7 +197,8 @@ def _progress() -> Iterator[Callable[[str], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as bar:
+    # Notebooks run in forks of this process, which must not have a thread that draws.
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
         task = bar.add_task("starting", total=len(STEPS))
         begun: list[str] = []
 
@@ -110,9 +207,127 @@ def _progress() -> Iterator[Callable[[str], None]]:
                 bar.advance(task)
             begun.append(name)
             bar.update(task, description=name)
+            bar.refresh()
 
-        yield on_step
+        yield on_step, bar.refresh
         bar.advance(task)
+        bar.refresh()
+
+
+@app.command()
+def runs(
+    status: Annotated[
+        str | None, typer.Option(help="Only runs that ended so: done, failed, refused, deadline, stopped, killed.")
+    ] = None,
+    parameter: Parameter = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Only runs started on this day or later.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Remove all but the newest N of the runs listed.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --keep: only say what would be removed.")] = False,
+    as_json: AsJson = False,
+    log_format: Logged = LogFormat.text,
+) -> None:
+    """List the runs on this machine, newest first, and remove old ones.
+
+    What the published results rest on, and the run that `latest` points to, are never removed.
+
+    Examples: anime-growth runs --status failed; anime-growth runs --keep 20
+    """
+    from anime_growth import housekeeping, parameters
+
+    with _told_plainly():
+        chosen = housekeeping.select(status, parameters.from_text(parameter or []), since)
+        if keep is not None:
+            gone = housekeeping.prune(chosen, keep, dry_run)
+            for one in gone:
+                typer.echo(f"{'would remove' if dry_run else 'removed'} {paths.shown(one.folder)}")
+            typer.echo(f"{len(gone)} of {len(chosen)} runs {'would be ' if dry_run else ''}removed", err=True)
+        elif as_json:
+            typer.echo(json.dumps([housekeeping.as_data(one) for one in chosen], indent=1))
+        else:
+            _console().print(housekeeping.as_table(chosen))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:  # a program that reads this would stumble over broken lines
+        console.width = LONGEST_LINE
+    return console
+
+
+# --- checking ---------------------------------------------------------------------------------------
+@app.command()
+def verify(
+    against: Annotated[str, typer.Argument(help="published, latest, a run id, or a run's folder.")] = "published",
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch", help="In a clean clone, with its own environment from the lock and the network cut."
+        ),
+    ] = False,
+    notebook_deadline: NotebookDeadline = 300,
+    deadline: Deadline = 1200,
+    wait: Wait = 0,
+    log_format: Logged = LogFormat.text,
+) -> None:
+    """Run the study again and compare every number, table, figure, verdict and displayed output.
+
+    Writes certificate.md and certificate.json into the new run. Exit codes: 0 same, 10 new data, 20 something
+    moved beyond tolerance, 30 a verdict flipped.
+
+    Examples: anime-growth verify; anime-growth verify latest; anime-growth verify --from-scratch
+    """
+    from anime_growth import runs
+    from anime_growth import verify as verifying
+
+    with _told_plainly():
+        limits = runs.Limits(notebook_deadline, deadline, wait)
+        with _progress() as (on_step, tick):
+            folder, code = verifying.verify(against, from_scratch, on_step=on_step, tick=tick, limits=limits)
+        certificate = folder / "certificate.md"
+        typer.echo(certificate.read_text(encoding="utf-8").splitlines()[0].lstrip("# "))
+        typer.echo(f"Certificate: {paths.shown(certificate)}")
+        raise typer.Exit(code)
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="published, latest, a run id, or a run's folder.")],
+    after: Annotated[str, typer.Argument(help="The same, for what it is compared with.")],
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 10 new data, 20 something moved, 30 a verdict flipped.")
+    ] = False,
+    attribute: Annotated[
+        bool, typer.Option("--attribute", help="Find what each moved number owes to what, by swapping (minutes).")
+    ] = False,
+    as_json: AsJson = False,
+    log_format: Logged = LogFormat.text,
+) -> None:
+    """Say what moved from one run to another, and why.
+
+    Example: anime-growth diff published latest --exit-code
+    """
+    from anime_growth import digest
+
+    with _told_plainly():
+        told = digest.make(*_two(before, after))
+        if attribute and told.exit_code:
+            from anime_growth import attribution
+
+            told = told.with_attribution(attribution.attribute(*_two(before, after)))
+        typer.echo(json.dumps(told.as_data(), indent=1, ensure_ascii=False) if as_json else told.as_markdown())
+        raise typer.Exit(told.exit_code if exit_code else 0)
+
+
+def _two(before: str, after: str) -> tuple[Path, Path]:
+    from anime_growth import records
+
+    return records.find(before), records.find(after)
 
 
 @app.command()
@@ -139,27 +354,27 @@ def trace(
         record = Record.read(folder or paths.published())
         if as_json:
             typer.echo(json.dumps(record.as_data(key), indent=1, ensure_ascii=False))
-            return
-        from rich.console import Console
-
-        console = Console(highlight=False, markup=False)
-        if not console.is_terminal:  # a program that reads this would stumble over broken lines
-            console.width = LONGEST_LINE
-        console.print(record.tree(key))
+        else:
+            _console().print(record.tree(key))
 
 
+# --- changing ---------------------------------------------------------------------------------------
 @app.command()
 def publish(
-    folder: Annotated[Path | None, typer.Argument(help="A finished run; the latest one by default.")] = None,
+    folder: Annotated[str, typer.Argument(help="A verified run: latest, a run id, or its folder.")] = "latest",
+    wait: Wait = 0,
+    log_format: Logged = LogFormat.text,
 ) -> None:
-    """Publish a finished run with default parameters: the reference folder, notebook outputs, README."""
-    from anime_growth import runs
+    """Make a verified run with default parameters the reference: results, notebook outputs, README, CHANGELOG.
+
+    `anime-growth verify latest` makes a verified run of the latest one.
+    """
+    from anime_growth import publish as publishing
+    from anime_growth import records
 
     with _told_plainly():
-        chosen = (folder or paths.runs() / "latest").resolve()
-        if not (chosen / "run.json").exists():
-            raise InputError(paths.shown(chosen), "is no finished run", "Run `make run` first, or name a run folder")
-        runs.publish(chosen)
+        chosen = records.find(folder)
+        publishing.publish(chosen, wait)
         typer.echo(f"Published {paths.shown(chosen)}; look at `git diff` before you commit")
 
 

@@ -1,19 +1,41 @@
-"""The two errors that a user is meant to read."""
+"""The errors that a user is meant to read, each one line, and the exit code that each ends a command with."""
+
+DONE, FAILED, BAD_INPUT, DEADLINE, LOCKED = range(5)
 
 
 class InputError(Exception):
     """Something a user supplied cannot be used: a raw file, a parameter, a rule, a folder.
 
-    The message is one line: what is wrong, where it is, and what to do. Commands exit with 2.
+    The message is one line: what is wrong, where it is, and what to do; or a line that says so already.
     """
 
-    def __init__(self, where: str, what: str, do: str) -> None:
+    exit_code = BAD_INPUT
+
+    def __init__(self, where: str, what: str = "", do: str = "") -> None:
         super().__init__(where, what, do)
         self.where, self.what, self.do = where, what, do
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}. {self.do}."
+        return f"{self.where}: {self.what}. {self.do}." if self.what else self.where
 
 
 class StepFailed(Exception):
     """A notebook did not reach its end; the message says which cell, what, and where to read on."""
+
+    exit_code = FAILED
+
+
+class DeadlinePassed(StepFailed):
+    """A notebook or a run took longer than it may; it was ended with everything it had started."""
+
+    exit_code = DEADLINE
+
+
+class Stopped(StepFailed):
+    """Someone stopped the run: Ctrl-C, a scheduler's SIGTERM, a closed terminal."""
+
+
+class Locked(Exception):
+    """Another run is at work in the same output folder."""
+
+    exit_code = LOCKED

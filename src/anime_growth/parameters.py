@@ -36,6 +36,8 @@ class Parameters(BaseModel):
 
 
 NAMES = tuple(Parameters.model_fields)
+# Names under which secrets travel. The study needs none, and papermill would save their values for good.
+SECRET = re.compile(r"pass|pwd|token|secret|credential|auth|key", re.IGNORECASE)
 
 
 def check(values: Mapping[str, Any], allowed: Iterable[str] = NAMES, where: str = "parameter") -> Parameters:
@@ -47,6 +49,10 @@ def check(values: Mapping[str, Any], allowed: Iterable[str] = NAMES, where: str 
     allowed = list(allowed)
     for name in values:
         if name not in allowed:
+            if SECRET.search(name):
+                raise InputError(
+                    f"{where} {name}", "looks like a secret, and parameters are saved in every record", "Leave it out"
+                )
             near = difflib.get_close_matches(name, allowed, n=1)
             hint = f"Did you mean {near[0]}? " if near else ""
             raise InputError(f"{where} {name}", "is unknown", f"{hint}Valid: {', '.join(allowed)}")

@@ -47,7 +47,10 @@ WORDS = (
 
 @dataclass(frozen=True)
 class StepSpec:
-    """A step: its notebook's name, its parameters, the steps it reads from, the files it promises."""
+    """A step: its notebook's name, its parameters, the steps it reads from, the files it promises.
+
+    `reads` names what it reads beside the files of other steps, from the top folder of the study.
+    """
 
     name: str
     question: str
@@ -57,6 +60,7 @@ class StepSpec:
     figures: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     has_quantities: bool = True
+    reads: tuple[str, ...] = ()
 
     @property
     def promises(self) -> tuple[str, ...]:
@@ -79,6 +83,7 @@ STEPS = {
             (),
             tables=(*clean.SCHEMAS, "breaks", "raw_files", "checks", "market", "revisions"),
             has_quantities=False,
+            reads=("data/raw",),
         ),
         StepSpec(
             "02_describe_market",
@@ -103,6 +108,7 @@ STEPS = {
                 *("trend_lines", "growth_intervals", "residuals", "backtest", "forecast_bands"),
                 "specification_curve",
             ),
+            reads=("data/processed/published/forecasts.csv",),
         ),
         StepSpec(
             "04_project_targets",
@@ -120,6 +126,7 @@ STEPS = {
             tables=("claims", "dollar_rates"),
             figures=("verdicts",),
             files=("verdicts.csv",),
+            reads=("data/raw",),
         ),
         StepSpec(
             "06_narrative",
@@ -128,6 +135,7 @@ STEPS = {
             ("01_clean_figures", "02_describe_market", "03_fit_trends", "04_project_targets", "05_check_claims"),
             files=("quantities.json", "narrative.md", "finding.md", "limits.md", "report.html", "trace.html"),
             has_quantities=False,
+            reads=("data/raw",),
         ),
     )
 }

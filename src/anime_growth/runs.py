@@ -1,83 +1,69 @@
-"""Running the chain: papermill executes the notebooks in order into one run folder.
+"""Running the chain as a transaction: papermill executes the notebooks in order into one private folder.
 
-A run works in a private folder and appears under runs/<run-id>/ by one rename when every step has
-left its sentinel and everything it promised. What fails is kept under runs/failed-<run-id>/ for
-reading and touches nothing else.
+The folder `working-<run-id>` becomes `<run-id>` by one rename when every step has left its sentinel and
+everything it promised, and all of it is on the disk; then the link `latest` moves. What fails becomes
+`failed-<run-id>`, kept for reading, and touches nothing else. What was killed is found by the next run.
 """
 
-import json
+import logging
 import os
-import platform
-import re
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from anime_growth import clean, codebook, ledger, parameters, paths, rules, sources
-from anime_growth.errors import InputError, StepFailed
+from anime_growth import clean, disk, execution, locks, parameters, paths, processes, records, rules, sources
+from anime_growth.errors import DeadlinePassed, InputError, StepFailed, Stopped
 from anime_growth.pipeline import STEPS, StepSpec
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-# A cell that takes longer than this hangs; the whole chain takes seconds.
-CELL_DEADLINE_SECONDS = 300
-NOTHING: Callable[[str], None] = lambda _: None  # noqa: E731
+log = logging.getLogger("anime_growth")
 
 
-def run(values: Mapping[str, Any], on_step: Callable[[str], None] = NOTHING) -> Path:
-    """Execute all steps with `values` and return the finished run folder.
+@dataclass(frozen=True)
+class Limits:
+    """How long a notebook and a whole run may take, and how long to wait for another run to end [s].
 
-    `on_step` is told each step's name before it starts. Raises InputError (bad parameters or
-    input, nothing was kept) or StepFailed (the run is kept as failed).
+    The chain takes well under a minute; what takes longer than the defaults hangs.
+    """
+
+    notebook: float = 300
+    run: float = 1200
+    wait: float = 0
+
+
+Told = Callable[[str], None]
+NOTHING: Told = lambda _: None  # noqa: E731
+
+
+def run(
+    values: Mapping[str, Any],
+    on_step: Told = NOTHING,
+    before_end: Callable[[Path], None] | None = None,
+    tick: Callable[[], None] = processes.NO_TICK,
+    limits: Limits = Limits(),
+) -> Path:
+    """Execute all steps with the parameters `values` and return the finished run folder.
+
+    `on_step` is told each step's name before it starts, `tick` is called while it works. `before_end` may
+    add files to the whole run before it appears. Raises InputError (bad parameters or input), StepFailed,
+    DeadlinePassed, Stopped, or Locked where another run is still at work after `limits.wait`.
     """
     chosen = parameters.check(values)
-    clean.choose_edition(clean.clean_aja_market_editions(sources.read("aja_market_editions")), chosen.edition)
+    edition = clean.choose_edition(clean.clean_aja_market_editions(sources.read("aja_market_editions")), chosen.edition)
     _refuse_unknown_series(chosen.series)
     rules.articles(chosen.articles)
-    started = datetime.now(UTC)
-    paths.runs().mkdir(parents=True, exist_ok=True)
-    latest = paths.runs() / "latest"
-    if latest.exists() and not latest.is_symlink():
-        raise InputError(paths.shown(latest), "is no link, and a run would have to replace it", "Move it away")
-    run_id = _free_id(started)
-    work = paths.runs() / f"working-{run_id}"
-    (work / "notebooks").mkdir(parents=True)
-    seconds: dict[str, float] = {}
-    try:
-        with _environment(paths.RUN_VARIABLE, str(work)):
-            for spec in STEPS.values():
-                on_step(spec.name)
-                begun = time.monotonic()
-                execute(spec, {name: values[name] for name in spec.parameters if name in values}, work)
-                seconds[spec.name] = round(time.monotonic() - begun, 3)
-        write_record(work, run_id, started, chosen, seconds)
-    except InputError:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    except BaseException as problem:
-        failed = paths.runs() / f"failed-{run_id}"
-        for socket in work.glob("kernel-ipc-*"):
-            socket.unlink()
-        work.rename(failed)
-        if isinstance(problem, StepFailed):
-            raise StepFailed(str(problem).replace(work.name, failed.name)) from problem
-        if isinstance(problem, KeyboardInterrupt):
-            raise StepFailed(f"stopped from outside. What was done is kept in {paths.shown(failed)}.") from problem
-        raise
-    for socket in work.glob("kernel-ipc-*"):
-        socket.unlink()
-    finished = paths.runs() / run_id
-    work.rename(finished)
-    _point_latest(finished)
-    return finished
+    for spec in STEPS.values():
+        execution.refuse_unfit(paths.notebooks() / f"{spec.name}.ipynb")
+    with locks.held(paths.runs(), limits.wait):
+        _refuse_other_latest()
+        disk.finish_replacing()
+        clean_up()
+        return _transaction(chosen, values, edition, on_step, before_end, tick, limits)
 
 
 def _refuse_unknown_series(name: str) -> None:
@@ -89,68 +75,149 @@ def _refuse_unknown_series(name: str) -> None:
         raise InputError("parameter series", f"{name!r} is not at hand", f"Choose one of {', '.join(names)}")
 
 
-def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
-    """Execute one notebook into `folder`/notebooks with papermill and check what it left.
+def _refuse_other_latest() -> None:
+    latest = paths.runs() / "latest"
+    if latest.exists() and not latest.is_symlink():
+        raise InputError(paths.shown(latest), "is no link, and a run would have to replace it", "Move it away")
 
-    Only parameters that were given are injected, so that a run with defaults shows the notebook
-    as it is committed.
-    """
-    import nbformat
-    import papermill
-    from nbformat.reader import NotJSONError
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
 
-    target = folder / "notebooks" / f"{spec.name}.ipynb"
+def _transaction(
+    chosen: parameters.Parameters,
+    values: Mapping[str, Any],
+    edition: int,
+    on_step: Told,
+    before_end: Callable[[Path], None] | None,
+    tick: Callable[[], None],
+    limits: Limits,
+) -> Path:
+    started = datetime.now(UTC)
+    run_id = _free_id(started)
+    record = records.begin(run_id, started, chosen, edition)
+    work = paths.runs() / f"working-{run_id}"
+    (work / "notebooks").mkdir(parents=True)
     try:
-        papermill.execute_notebook(
-            paths.notebooks() / f"{spec.name}.ipynb",
-            target,
-            parameters=dict(values),
-            kernel_name="python3",
-            progress_bar=False,
-            log_output=False,
-            cwd=str(folder),
-            execution_timeout=CELL_DEADLINE_SECONDS,
-            # A kernel that is told to stop may say so on stderr; what matters reaches the notebook.
-            extra_arguments=["--log-level=CRITICAL"],
-            # Sockets in the file system, which no other user of the machine can listen to.
-            config=Config({"KernelManager": {"transport": "ipc"}}),
+        records.write(record, work)
+        with _logged(work), _environment(paths.RUN_VARIABLE, str(work)):
+            begun = time.monotonic()
+            for spec in STEPS.values():
+                on_step(spec.name)
+                given = {name: getattr(chosen, name) for name in spec.parameters if name in values}
+                record["steps"][spec.name] = _step(spec, given, work, record, tick, limits, begun)
+                records.write(record, work)
+            if before_end is not None:
+                records.write(_ended(record, work, "done"), work)
+                before_end(work)
+            log.info("all steps done", extra={"event": "done", "run_id": run_id})
+        records.write(_ended(record, work, "done"), work)
+        disk.settle(work)
+        finished = paths.runs() / run_id
+        work.rename(finished)
+    except BaseException as problem:
+        if work.exists():
+            _keep_failed(work, record, problem)
+        raise
+    disk.settle_names(paths.runs())
+    point_latest(finished)
+    return finished
+
+
+def _step(
+    spec: StepSpec,
+    given: Mapping[str, Any],
+    work: Path,
+    record: dict[str, Any],
+    tick: Callable[[], None],
+    limits: Limits,
+    run_begun: float,
+) -> dict[str, Any]:
+    """Execute one step in a process of its own; its entry in the record."""
+    begun = time.monotonic()
+    seconds = min(limits.notebook, run_begun + limits.run - begun)
+    own = {name: record["parameters"][name] for name in spec.parameters}
+    key = records.step_key(spec, own, records.artefacts(work), record)
+    log.info("running %s", spec.name, extra={"event": "step", "step": spec.name, "run_id": record["run_id"]})
+    try:
+        processes.call_apart(
+            partial(execution.execute, spec, given, work), work, work / "run.log", max(seconds, 0), tick
         )
-    except PapermillExecutionError as problem:
-        if problem.ename == InputError.__name__:
-            raise _as_input_error(problem.evalue) from problem
-        raise StepFailed(
-            f"{spec.name}, cell {problem.cell_index + 1}: {problem.ename}: {_plain(problem.evalue)}. "
-            f"Read {paths.shown(target)}."
-        ) from problem
-    except (RuntimeError, TimeoutError, NotJSONError, nbformat.ValidationError) as problem:
-        raise StepFailed(f"{spec.name}: {_plain(str(problem))}. Read {paths.shown(target)}.") from problem
-    _refuse_unfinished(spec, folder, target)
+        execution.refuse_unfinished(spec, work)
+    except TimeoutError as problem:
+        place = f"{spec.name}{execution.in_cell(execution.place(spec, work))}"
+        limit = (
+            f"a notebook may take {limits.notebook:g} s (--notebook-deadline)"
+            if seconds == limits.notebook
+            else f"the whole run may take {limits.run:g} s (--deadline)"
+        )
+        raise DeadlinePassed(f"{place}: ended because {limit}") from problem
+    except processes.Died as problem:
+        place = f"{spec.name}{execution.in_cell(execution.place(spec, work))}"
+        raise StepFailed(f"{place}: {problem}") from problem
+    return {"key": key, "seconds": round(time.monotonic() - begun, 3)}
 
 
-def _as_input_error(message: str) -> InputError:
-    """The InputError that a kernel printed, with its three parts joined already."""
-
-    class _Said(InputError):
-        def __str__(self) -> str:
-            return _plain(message)
-
-    return _Said("", message, "")
-
-
-def _plain(text: str) -> str:
-    """Text without the colours of a traceback, in one line."""
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
+def _ended(record: dict[str, Any], folder: Path, exit_class: str, problem: str = "") -> dict[str, Any]:
+    """The record of a run that has ended, with the hashes of what it left."""
+    for leftover in (*folder.glob("kernel-ipc-*"), *folder.glob("notebooks/*.part")):
+        leftover.unlink()
+    return {
+        **record,
+        "ended": records.now(),
+        "exit_class": exit_class,
+        "problem": problem,
+        "artefacts": records.artefacts(folder),
+    }
 
 
-def _refuse_unfinished(spec: StepSpec, folder: Path, notebook: Path) -> None:
-    """A notebook may stop early without an error, by sys.exit for one: ask for its sentinel."""
-    sentinel = folder / "steps" / f"{spec.name}.json"
-    missing = [name for name in spec.promises if not (folder / name).exists()]
-    if missing or not sentinel.exists():
-        what = f"did not write {missing[0]}" if missing else "stopped before its last cell"
-        raise StepFailed(f"{spec.name} {what}. Read {paths.shown(notebook)}.")
+def _keep_failed(work: Path, record: dict[str, Any], problem: BaseException) -> None:
+    """Keep what a failed run left under its failed name, and tell `problem` where that is."""
+    match problem:
+        case InputError():
+            exit_class = "refused"
+        case DeadlinePassed():
+            exit_class = "deadline"
+        case KeyboardInterrupt():
+            exit_class = "stopped"
+        case _:
+            exit_class = "failed"
+    said = "stopped from outside" if exit_class == "stopped" else str(problem) or type(problem).__name__
+    read = _as_failed(work, record, exit_class, said)
+    if isinstance(problem, StepFailed):
+        raise type(problem)(f"{said}. Read {paths.shown(read)}.") from problem
+    if isinstance(problem, KeyboardInterrupt):
+        raise Stopped(f"stopped from outside. What was done is kept in {paths.shown(read)}.") from problem
+
+
+def _as_failed(work: Path, record: dict[str, Any], exit_class: str, said: str) -> Path:
+    """Give a run that did not end its failed name; what to read of it."""
+    unfinished = next((name for name in STEPS if name not in record["steps"]), "")
+    try:
+        execution.mark_unfinished(work / "notebooks" / f"{unfinished}.ipynb", said)
+        records.write(_ended(record, work, exit_class, said), work)
+    except OSError:
+        pass  # a full disk: what could be written is there
+    failed = work.with_name(f"failed-{record['run_id']}")
+    work.rename(failed)
+    notebook = failed / "notebooks" / f"{unfinished}.ipynb"
+    return notebook if notebook.exists() else failed
+
+
+@contextmanager
+def _logged(work: Path) -> Iterator[None]:
+    """Everything said while the run is at work is also kept in its run.log."""
+    handler = logging.FileHandler(work / "run.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    except BaseException as problem:
+        said = {"msg": str(problem) or type(problem).__name__, "levelname": "ERROR"}
+        told = (InputError, StepFailed, KeyboardInterrupt)
+        trail = None if isinstance(problem, told) else (type(problem), problem, problem.__traceback__)
+        handler.handle(logging.makeLogRecord({**said, "exc_info": trail}))
+        raise
+    finally:
+        log.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager
@@ -168,168 +235,51 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 def _free_id(started: datetime) -> str:
     stem = f"{started:%Y%m%dT%H%M%SZ}"
-    taken = {path.name.removeprefix("failed-").removeprefix("working-") for path in paths.runs().iterdir()}
+    taken = {records.id_of(path) for path in paths.runs().iterdir()}
     return next(name for name in (stem, *(f"{stem}-{n}" for n in range(2, 1000))) if name not in taken)
 
 
-def _point_latest(finished: Path) -> None:
+def point_latest(finished: Path) -> None:
     """Move the link `latest` in one step, so that it never points nowhere."""
     fresh = finished.parent / f".latest-{finished.name}"
+    fresh.unlink(missing_ok=True)
     fresh.symlink_to(finished.name)
     fresh.replace(finished.parent / "latest")
+    disk.settle_names(finished.parent)
 
 
-def write_record(
-    folder: Path, run_id: str, started: datetime, chosen: parameters.Parameters, seconds: Mapping[str, float]
-) -> None:
-    """Save run.json: parameters, code, packages, platform, raw hashes and how long each step took."""
-    record = {
-        "run_id": run_id,
-        "started": started.isoformat(timespec="seconds"),
-        "parameters": chosen.model_dump(),
-        "git": _git(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": _packages(),
-        "raw_files": {file.reference: file.resource.hash for file in sources.raw_files()},
-        "seconds": dict(seconds),
-    }
-    (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+def clean_up() -> None:
+    """Under the lock: end what a killed run left running, and keep what it had done as failed."""
+    for folder in paths.runs().glob("working-*"):
+        processes.end(folder)
+        try:
+            record = records.read(folder)
+        except InputError:
+            record = {"run_id": records.id_of(folder), "parameters": {}, "raw_files": {}, "steps": {}}
+        _as_failed(folder, record, "killed", "the run was killed before it could say why")
+    for leftover in paths.runs().glob(".latest-*"):
+        leftover.unlink()
+    for leftover in paths.runs().glob(".removing-*"):
+        shutil.rmtree(leftover)
 
 
-def _packages() -> dict[str, str]:
-    """Versions of the libraries that the study names as its own."""
-    names = sorted(re.split(r"[\s<>=!~;\[]", wanted)[0] for wanted in requires("anime-growth") or [])
-    return {name: version(name) for name in names}
+# --- many runs --------------------------------------------------------------------------------------
+def every_edition(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parameters `values` once for each edition at hand, the one that `latest` means last."""
+    readings = clean.clean_aja_market_editions(sources.read("aja_market_editions"))
+    newest = clean.choose_edition(readings, "latest")
+    wanted = [{**values, "edition": year} for year in sorted(clean.editions(readings), key=lambda year: year == newest)]
+    for one in wanted:
+        parameters.check(one)
+    return wanted
 
 
-def _git() -> dict[str, Any]:
-    """Commit and whether files differ from it; empty outside a clone."""
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=paths.home(), capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=paths.home(), capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"commit": commit, "dirty": bool(changed)}
-
-
-# --- publishing -----------------------------------------------------------------------------------
-PUBLISHED = ("tables", "figures", "quantities.json", "verdicts.csv", "narrative.md", "run.json")
-# What the README shows of a run, each between marks of its name.
-README_SECTIONS = ("finding", "limits")
-
-
-def _section(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(<!-- {name} -->)(\s*).*?(\s*<!-- /{name} -->)", re.DOTALL)
-
-
-def _shown_between(text: str, marks: re.Match[str]) -> str:
-    return f"{marks[1]}{marks[2]}{text}{marks[3]}"
-
-
-def publish(folder: Path) -> None:
-    """Make `folder`, a finished run with default parameters, the committed reference.
-
-    Replaces data/processed/published/ by one rename, then the outputs of the committed notebooks, the
-    finding and limits in the README and the codebook in data/README.md.
-    """
-    refuse_unfit(folder)
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    if record["parameters"] != parameters.Parameters().model_dump():
-        raise InputError(
-            f"run {folder.name}", "was made with other than default parameters", "Publish a run of plain `make run`"
-        )
-    book = _with_forecasts(folder, record)
-    fresh = paths.published().with_name("published-new")
-    old = paths.published().with_name("published-old")
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for name in PUBLISHED:
-        source = folder / name
-        if source.is_dir():
-            shutil.copytree(source, fresh / name)
-        else:
-            shutil.copyfile(source, fresh / name)
-    _without_machine(fresh / "run.json")
-    book.to_csv(fresh / ledger.path().name, index=False, lineterminator="\n")
-    figures = _figures_readme()
-    described = codebook.with_section(figures.read_text(encoding="utf-8"), fresh)
-    if paths.published().exists():
-        paths.published().rename(old)
-    fresh.rename(paths.published())
-    shutil.rmtree(old, ignore_errors=True)
-    for name in STEPS:
-        write_committed(folder / "notebooks" / f"{name}.ipynb", paths.notebooks() / f"{name}.ipynb")
-    readme = paths.home() / "README.md"
-    told = readme.read_text(encoding="utf-8")
-    for name in README_SECTIONS:
-        text = (folder / f"{name}.md").read_text(encoding="utf-8").strip()
-        told = _section(name).sub(partial(_shown_between, text), told)
-    readme.write_text(told, encoding="utf-8")
-    figures.write_text(described, encoding="utf-8")
-
-
-def _figures_readme() -> Path:
-    """The document on the figures, which shows the codebook."""
-    return paths.home() / "data" / "README.md"
-
-
-def _with_forecasts(folder: Path, record: Mapping[str, Any]) -> "pd.DataFrame":
-    """The published ledger with this run's projections added, where they say something new."""
-    import pandas as pd
-
-    made = pd.read_csv(folder / "tables" / "projections.csv")
-    edition = str(pd.read_csv(folder / "tables" / "market.csv")["edition"].iloc[0])
-    fresh = ledger.entries(made, record["started"][:10], edition)
-    return ledger.appended(ledger.read(), fresh)
-
-
-def refuse_unfit(folder: Path) -> None:
-    """Raise InputError unless `folder` is a whole run of the raw figures and README that are here."""
-    where = f"run {folder.name}"
-    wanted = [name for spec in STEPS.values() for name in (*spec.promises, f"notebooks/{spec.name}.ipynb")]
-    missing = [name for name in ("run.json", *wanted) if not (folder / name).exists()]
-    if missing:
-        raise InputError(where, f"lacks {missing[0]}", "Publish a whole run: `make run`")
-    try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        made_from, _, _ = record["raw_files"], record["parameters"], record["started"]
-    except (ValueError, KeyError, TypeError) as problem:
-        raise InputError(f"{where}, run.json", "is damaged", "Publish a whole run: `make run`") from problem
-    if made_from != {file.reference: file.resource.hash for file in sources.raw_files()}:
-        raise InputError(where, "was made from other raw figures than those here", "Run again: `make run`")
-    readme = (paths.home() / "README.md").read_text(encoding="utf-8")
-    for name in README_SECTIONS:
-        if not _section(name).search(readme):
-            raise InputError("README.md", f"has no marks around the {name}", f"Put back <!-- {name} --> and its end")
-    codebook.refuse_without_section(_figures_readme())
-
-
-def _without_machine(path: Path) -> None:
-    """Leave out of the committed record what differs from run to run of the same study."""
-    record = json.loads(path.read_text(encoding="utf-8"))
-    kept = {key: record[key] for key in ("parameters", "python", "packages", "raw_files")}
-    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-
-
-def write_committed(executed: Path, target: Path) -> None:
-    """An executed notebook as it is committed: without papermill's clocks and paths."""
-    import nbformat
-
-    notebook = nbformat.read(executed, as_version=4)
-    notebook.metadata = nbformat.from_dict(
-        {
-            "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        }
-    )
-    for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
-    nbformat.validate(notebook)
-    target.write_text(nbformat.writes(notebook, indent=1) + "\n", encoding="utf-8")
+def same_run(values: Mapping[str, Any]) -> Path | None:
+    """A finished run with these parameters, of the figures, code and packages that are here; none if there is none."""
+    chosen = parameters.check(values)
+    now = records.begin("", datetime.now(UTC), chosen, 0)
+    alike = ("parameters", "raw_files", "code", "lock", "python", "packages")
+    for one in records.all_runs():
+        if one.exit_class == "done" and all(one.record.get(name) == now[name] for name in alike):
+            return one.folder
+    return None

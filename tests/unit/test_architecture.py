@@ -27,7 +27,8 @@ ORDER = [
         "targets",
     ),
     *("figures", "rules", "links", "claims", "doubts", "narrative", "report"),
-    *("parameters", "pipeline", "runs", "cli"),
+    *("parameters", "pipeline", "records", "disk", "locks", "processes", "execution", "runs", "housekeeping"),
+    *("compare", "verify", "digest", "attribution", "canary", "publish", "cli"),
 ]
 # Inside a package the other modules share this one, and know nothing of one another.
 SHARED = {"figures": "drawing"}

@@ -1,0 +1,138 @@
+"""One notebook executed by papermill, with a guard for each way in which papermill can be quietly wrong."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from anime_growth import paths
+from anime_growth.errors import InputError, StepFailed
+from anime_growth.pipeline import StepSpec
+
+
+def refuse_unfit(notebook: Path) -> None:
+    """Raise InputError for a notebook that cannot be read or has not exactly one cell tagged `parameters`.
+
+    With two such cells papermill injects after the first and the second wins; with none it injects on
+    top and the notebook's own values win. Both would run with values nobody asked for.
+    """
+    import json
+
+    where = paths.shown(notebook)
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    except FileNotFoundError as problem:
+        raise InputError(where, "is missing", "Restore it with `git checkout`") from problem
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise InputError(where, "is no notebook", "Restore it with `git checkout`") from problem
+    if len(tagged) != 1:
+        raise InputError(where, f"has {len(tagged)} cells tagged parameters", "Tag exactly one, the first code cell")
+
+
+def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
+    """Execute one notebook into `folder`/notebooks and check that it left all it promised.
+
+    `values` are injected as parameters; none where a run has defaults, so that it shows the notebook as
+    it is committed. Raises InputError for what a cell refused, StepFailed for anything else.
+    """
+    import nbformat
+    import papermill
+    from nbformat.reader import NotJSONError
+    from papermill.exceptions import PapermillExecutionError
+    from papermill.iorw import LocalHandler, papermill_io
+    from traitlets.config import Config
+
+    class Whole(LocalHandler):
+        """papermill writes over its last copy after every cell; here a reader never meets half a file."""
+
+        def write(self, buf: str, path: str) -> None:
+            super().write(buf, f"{path}.part")
+            os.replace(f"{path}.part", path)
+
+    papermill_io.register("/", Whole())
+    target = place(spec, folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill.execute_notebook(
+            paths.notebooks() / f"{spec.name}.ipynb",
+            target,
+            parameters=dict(values),
+            kernel_name="python3",
+            progress_bar=False,
+            log_output=False,
+            cwd=str(folder),
+            # A kernel that is told to stop may say so on stderr; what matters reaches the notebook.
+            extra_arguments=["--log-level=CRITICAL"],
+            # Sockets in the file system, which no other user of the machine can listen to.
+            config=Config({"KernelManager": {"transport": "ipc"}}),
+        )
+    except PapermillExecutionError as problem:
+        if problem.ename == InputError.__name__:
+            raise InputError(_plain(problem.evalue)) from problem
+        said = f"{problem.ename}: {_plain(problem.evalue)}".removesuffix(": ")
+        raise StepFailed(f"{spec.name}, cell {problem.cell_index + 1}: {said.rstrip('.')}") from problem
+    except (RuntimeError, TimeoutError, NotJSONError, nbformat.ValidationError) as problem:
+        raise StepFailed(f"{spec.name}{in_cell(target)}: {_plain(str(problem)).rstrip('.')}") from problem
+    refuse_unfinished(spec, folder)
+
+
+def place(spec: StepSpec, folder: Path) -> Path:
+    """Where a run keeps the executed notebook of a step."""
+    return folder / "notebooks" / f"{spec.name}.ipynb"
+
+
+def refuse_unfinished(spec: StepSpec, folder: Path) -> None:
+    """Raise StepFailed unless the end sentinel and every promised file are there, and not empty.
+
+    A notebook may stop early without an error, by sys.exit for one, which papermill takes for success.
+    """
+    missing = [name for name in spec.promises if not _has_content(folder / name)]
+    if missing:
+        raise StepFailed(f"{spec.name} did not write {missing[0]}")
+    if not _has_content(folder / "steps" / f"{spec.name}.json"):
+        raise StepFailed(f"{spec.name} stopped before its last cell")
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def in_cell(notebook: Path) -> str:
+    """The cell that was at work when the notebook was last saved, in words; empty where none is known."""
+    import json
+
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        states = [cell["metadata"].get("papermill", {}).get("status") for cell in cells]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return f", cell {states.index('running') + 1}" if "running" in states else ""
+
+
+def mark_unfinished(notebook: Path, problem: str) -> None:
+    """Say at the end of a saved notebook that it did not reach its end, and why.
+
+    After a killed kernel papermill's own marks say "completed". (At the end, so that cells keep their numbers.)
+    """
+    import nbformat
+
+    try:
+        saved = nbformat.read(notebook, as_version=4)
+    except Exception:  # whatever is left is kept as it is
+        return
+    note = nbformat.v4.new_markdown_cell(f"**This notebook did not reach its end.** {problem}")
+    note.metadata["tags"] = ["unfinished"]
+    saved.cells.append(note)
+    for cell in saved.cells:
+        if cell.metadata.get("papermill", {}).get("status") in ("running", "pending"):
+            cell.metadata["papermill"]["status"] = "failed"
+    saved.metadata.setdefault("papermill", {})["exception"] = True
+    nbformat.write(saved, f"{notebook}.part")
+    os.replace(f"{notebook}.part", notebook)
+
+
+def _plain(text: str) -> str:
+    """Text without the colours of a traceback, in one line."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())

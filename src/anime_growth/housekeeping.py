@@ -1,0 +1,85 @@
+"""The runs on this machine: chosen, listed, and removed when they are old."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from anime_growth import locks, paths, records
+from anime_growth.errors import InputError
+from anime_growth.records import Run
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+CLASSES = ("done", "failed", "refused", "deadline", "stopped", "killed", "running", "unknown")
+
+
+def select(status: str | None, values: Mapping[str, Any], since: str | None) -> list[Run]:
+    """Runs that ended with `status`, had these parameters and started on the day `since` or later, newest first."""
+    if status is not None and status not in CLASSES:
+        raise InputError(f"--status {status}", "is unknown", f"Choose one of {', '.join(CLASSES)}")
+    if since is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", since):
+        raise InputError(f"--since {since}", "is no day", "Write for example 2026-11-30")
+    day = (since or "").replace("-", "")
+    return [
+        run
+        for run in records.all_runs()
+        if status in (None, run.exit_class) and run.has(values) and run.run_id[: len(day)] >= day
+    ]
+
+
+def prune(chosen: Iterable[Run], keep: int, dry_run: bool = False) -> list[Run]:
+    """Remove all of `chosen` but the first `keep` and those that something rests on; what was removed."""
+    with locks.held(paths.runs()):
+        resting = _rested_on()
+        gone = [run for run in list(chosen)[keep:] if run.run_id not in resting and run.exit_class != "running"]
+        for run in () if dry_run else gone:
+            # First out of sight, so that what is killed halfway leaves no half run behind.
+            leaving = run.folder.rename(run.folder.with_name(f".removing-{run.folder.name}"))
+            shutil.rmtree(leaving)
+        return gone
+
+
+def _rested_on() -> set[str]:
+    """Ids of the runs that the published results and `latest` rest on."""
+    found = {records.id_of(paths.runs() / "latest") or records.id_of((paths.runs() / "latest").resolve())}
+    for name in ("run.json", "certificate.json"):
+        path = paths.published() / name
+        if path.exists():
+            told = json.loads(path.read_text(encoding="utf-8"))
+            found |= {str(told.get("run_id", "")), str(told.get("against", {}).get("run_id", ""))}
+    return found - {""}
+
+
+def as_data(run: Run) -> dict[str, Any]:
+    """What a list of runs says of one."""
+    return {
+        "run_id": run.run_id,
+        "exit_class": run.exit_class,
+        "seconds": run.seconds,
+        "parameters": dict(run.record.get("parameters", {})),
+        "commit": run.record.get("git", {}).get("commit", ""),
+        "dirty": run.record.get("git", {}).get("dirty", False),
+        "problem": run.record.get("problem", ""),
+        "folder": paths.shown(run.folder),
+    }
+
+
+def as_table(chosen: Iterable[Run]) -> "Table":
+    """The runs as a table for the terminal; of the parameters only those that are not the defaults."""
+    from rich.table import Table
+
+    from anime_growth.parameters import Parameters
+
+    defaults = Parameters().model_dump()
+    table = Table("run", "ended as", "seconds", "parameters", "code", "problem", box=None, pad_edge=False)
+    for one in map(as_data, chosen):
+        changed = [f"{name}={value}" for name, value in one["parameters"].items() if value != defaults.get(name)]
+        commit = one["commit"][:7] + ("+changes" if one["dirty"] else "")
+        seconds = "" if one["seconds"] is None else f"{one['seconds']:.0f}"
+        table.add_row(
+            one["run_id"], one["exit_class"], seconds, " ".join(changed) or "defaults", commit, one["problem"]
+        )
+    return table

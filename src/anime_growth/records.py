@@ -1,0 +1,278 @@
+"""What is known of each run: run.json, the list of runs, and the keys by which a step is known again.
+
+A run folder is `<run-id>` once it is finished, `working-<run-id>` before and `failed-<run-id>` if it
+never was. run.json is there from the start, so that even a killed run says what it was.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from anime_growth import parameters, paths, sources
+from anime_growth.errors import InputError
+from anime_growth.pipeline import STEPS, StepSpec
+
+RUN_ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
+# What a folder's name says before the run's id, and the exit class that goes with it.
+STATES = {"": "done", "working-": "running", "failed-": "failed"}
+SOURCE = Path(__file__).parent
+
+
+# --- one run ----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Run:
+    """One run on this machine: its folder and what its record says."""
+
+    folder: Path
+    record: Mapping[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, without what its folder's name says of its state."""
+        return id_of(self.folder)
+
+    @property
+    def exit_class(self) -> str:
+        """done, failed, refused, deadline, stopped, killed or running."""
+        return str(self.record.get("exit_class", "unknown"))
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; none for a run that did not end."""
+        try:
+            began, ended = (datetime.fromisoformat(self.record[name]) for name in ("started", "ended"))
+        except (KeyError, TypeError, ValueError):
+            return None
+        return (ended - began).total_seconds()
+
+    def has(self, values: Mapping[str, Any]) -> bool:
+        """Whether it was made with these parameters."""
+        known = self.record.get("parameters", {})
+        return all(name in known and str(known[name]) == str(value) for name, value in values.items())
+
+
+def id_of(folder: Path) -> str:
+    """The run id in a folder's name; empty for other folders."""
+    found = RUN_ID.search(folder.name)
+    return found[0] if found and folder.name.removesuffix(found[0]) in STATES else ""
+
+
+def all_runs() -> list[Run]:
+    """Every run on this machine, the newest first; a damaged record is shown as unknown."""
+    found = []
+    for folder in paths.runs().glob("*") if paths.runs().is_dir() else ():
+        if folder.is_dir() and not folder.is_symlink() and id_of(folder):
+            try:
+                found.append(Run(folder, read(folder)))
+            except InputError:
+                found.append(Run(folder, {}))
+    return sorted(found, key=lambda run: _by_time(run.run_id), reverse=True)
+
+
+def _by_time(run_id: str) -> tuple[str, int]:
+    stem, _, number = run_id.partition("-")
+    return stem, int(number or 1)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The record of a run folder or of the published results; raises InputError where it is damaged."""
+    path = folder / "run.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        _ = record["parameters"], record["raw_files"]
+    except FileNotFoundError as problem:
+        raise InputError(paths.shown(folder), "has no run.json, so it is no run", _NAME_A_RUN) from problem
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise InputError(paths.shown(path), "is damaged", "Run again: `make run`") from problem
+    return dict(record)
+
+
+_NAME_A_RUN = "Name a run as `anime-growth runs` lists it, latest, or published"
+
+
+def find(name: str | Path) -> Path:
+    """The folder of `published`, `latest`, a run id, or a path; raises InputError where there is none."""
+    named = {"published": paths.published(), "latest": paths.runs() / "latest"}
+    text = str(name)
+    candidates = [named[text]] if text in named else [paths.runs() / text, paths.runs() / f"failed-{text}", Path(text)]
+    for folder in candidates:
+        if (folder / "run.json").is_file():
+            return folder.resolve()
+    made = "Run `make run` first" if text == "latest" else _NAME_A_RUN
+    raise InputError(f"run {text}", "is not there", made)
+
+
+# --- the record -------------------------------------------------------------------------------------
+def begin(run_id: str, started: datetime, chosen: parameters.Parameters, edition: int) -> dict[str, Any]:
+    """The record of a run that starts: parameters, code, packages, platform and raw files as they are now."""
+    return {
+        "run_id": run_id,
+        "started": started.isoformat(timespec="seconds"),
+        "ended": "",
+        "exit_class": "running",
+        "problem": "",
+        "parameters": chosen.model_dump(),
+        "edition": edition,
+        "git": git(),
+        "lock": file_hash(paths.home() / "uv.lock"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages(),
+        "raw_files": {file.reference: file.resource.hash for file in sources.raw_files()},
+        "code": code(),
+        "steps": {},
+        "artefacts": {},
+    }
+
+
+def write(record: Mapping[str, Any], folder: Path) -> None:
+    """Save run.json in one step, so that a reader never meets half of it."""
+    fresh = folder / "run.json.part"
+    fresh.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    os.replace(fresh, folder / "run.json")
+
+
+def now() -> str:
+    """This moment as records have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def artefacts(folder: Path) -> dict[str, str]:
+    """Hashes of all files of a run but its record and its log."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    return {name: file_hash(path) for name, path in named.items() if name not in ("run.json", "run.log")}
+
+
+def changed_since(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    """Files of a finished run that are not as its record says: changed, missing or added by hand."""
+    recorded, found = record.get("artefacts", {}), artefacts(folder)
+    return sorted(name for name in recorded.keys() | found.keys() if recorded.get(name) != found.get(name))
+
+
+def packages() -> dict[str, str]:
+    """Every installed package with its version."""
+    return dict(sorted((str(one.metadata["Name"]).lower(), one.version) for one in distributions()))
+
+
+def git() -> dict[str, Any]:
+    """Commit, and whether files differ from it; empty outside a clone."""
+    if not shutil.which("git"):
+        return {}
+    commit = _git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))} if commit else {}
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=paths.home(), capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's content; empty for one that is not there."""
+    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _text_hash(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+# --- step keys --------------------------------------------------------------------------------------
+def code() -> dict[str, str]:
+    """Hashes of the package's files and of the notebooks' code cells."""
+    package = {f"src/{SOURCE.name}/{path.relative_to(SOURCE).as_posix()}": file_hash(path) for path in _package_files()}
+    return {**package, **{f"notebooks/{name}.ipynb": _text_hash(notebook_code(name)) for name in STEPS}}
+
+
+def _package_files() -> list[Path]:
+    return sorted(path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def notebook_code(name: str) -> str:
+    """The code cells of a notebook; neither its text nor its outputs. Empty where there is no such notebook."""
+    try:
+        cells = json.loads((paths.notebooks() / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+        return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def step_key(spec: StepSpec, own: Mapping[str, Any], made: Mapping[str, str], record: Mapping[str, Any]) -> str:
+    """What the result of a step depends on, in one hash.
+
+    Notebook code, the package code that it can reach, the step's own parameters, the hashes `made` of the
+    files it takes from earlier steps, what else it reads (StepSpec.reads), and the lock.
+    """
+    needed = {name for need in spec.needs for name in STEPS[need].promises}
+    source = notebook_code(spec.name)
+    rests_on = {
+        "notebook": source,
+        "package": {path.relative_to(SOURCE).as_posix(): file_hash(path) for path in reached(source)},
+        "parameters": dict(own),
+        "inputs": {name: made[name] for name in sorted(needed & made.keys())},
+        "reads": {path.relative_to(paths.home()).as_posix(): file_hash(path) for path in _files(spec.reads)},
+        "lock": record["lock"],
+    }
+    return _text_hash(json.dumps(rests_on, sort_keys=True))
+
+
+def _files(names: Iterable[str]) -> Iterator[Path]:
+    for name in names:
+        path = paths.home() / name
+        yield from sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else (path,)
+
+
+def reached(source: str) -> list[Path]:
+    """Files of the package that Python `source` can reach: modules by imports, other files by their names."""
+    files = {path: path.read_text(encoding="utf-8") for path in _package_files()}
+    modules = {_module(path): path for path in files if path.suffix == ".py"}
+    found: set[Path] = set()
+    waiting = [modules[name] for name in _imports(source, modules)]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        if path.suffix == ".py":
+            waiting += [modules[name] for name in _imports(files[path], modules, path)]
+        waiting += [other for other in files if other.suffix != ".py" and other.name in files[path]]
+    return sorted(found)
+
+
+def _module(path: Path) -> str:
+    parts = (SOURCE.name, *path.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def _imports(source: str, modules: Mapping[str, Path], path: Path | None = None) -> set[str]:
+    """Modules of the package that are imported when `source` runs; not those only type checkers see."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a magic, say: it may reach anything
+        return set(modules)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            node.body = [ast.Pass()]
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            home = _module(path).split(".") if path else []
+            above = home[: len(home) - node.level + (path is not None and path.name == "__init__.py")]
+            module = ".".join([*(above if node.level else []), *([node.module] if node.module else [])])
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    # Importing a module imports the packages that it lies in.
+    whole = {".".join(name.split(".")[:n]) for name in names for n in range(1, name.count(".") + 2)}
+    return whole & modules.keys()
