@@ -44,7 +44,7 @@ def prune(chosen: Iterable[Run], keep: int, dry_run: bool = False) -> list[Run]:
 
 def _rested_on() -> set[str]:
     """Ids of the runs that the published results and `latest` rest on."""
-    found = {records.id_of(paths.runs() / "latest") or records.id_of((paths.runs() / "latest").resolve())}
+    found = {records.id_of((paths.runs() / "latest").resolve())}
     for name in ("run.json", "certificate.json"):
         path = paths.published() / name
         if path.exists():

@@ -6,11 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from anime_growth import paths, pipeline
+from anime_growth import parameters, paths, pipeline, records
 
 TOP = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -42,23 +43,33 @@ def copy_of_study(tmp_path):
     """A copy of what a run reads, so that a test may spoil it; its top folder."""
     for name in ("data/raw", "notebooks"):
         shutil.copytree(paths.home() / name, tmp_path / name)
-    for name in ("README.md", "data/README.md"):
+    for name in ("README.md", "CHANGELOG.md", "data/README.md"):
         shutil.copyfile(paths.home() / name, tmp_path / name)
     return tmp_path
 
 
 @pytest.fixture
-def finished_run(copy_of_study):
-    """A finished run of defaults in the copy, made from the published files without running a chain."""
+def verified_run(copy_of_study, monkeypatch):
+    """A verified run of defaults in the copy, made from the published files without running a chain."""
     run = copy_of_study / "data/processed/runs/20260101T000000Z"
     shutil.copytree(paths.published(), run)
     shutil.copytree(paths.notebooks(), run / "notebooks")
+    (run / "forecasts.csv").unlink()
     for promised in (name for spec in pipeline.STEPS.values() for name in spec.promises):
         (run / promised).parent.mkdir(exist_ok=True)
         (run / promised).touch()
-    record = json.loads((run / "run.json").read_text())
-    machine = {"platform": "somewhere", "seconds": {}, "git": {}, "started": "2026-01-01T00:00:00+00:00"}
-    (run / "run.json").write_text(json.dumps({**record, **machine}))
     (run / "finding.md").write_text("A new finding.\n")
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(copy_of_study))
+    started = datetime(2026, 1, 1, tzinfo=UTC)
+    record = records.begin(run.name, started, parameters.Parameters(), 2025)
+    seal(run, {**record, "exit_class": "done"})
     (run.parent / "latest").symlink_to(run.name)
     return run
+
+
+def seal(run: Path, changes: dict[str, object], exit_code: int = 0) -> None:
+    """Write certificate and record of a run as if it had ended as it is now, with some fields changed."""
+    (run / "certificate.md").write_text("Everything matches.\n")
+    (run / "certificate.json").write_text(json.dumps({"exit_code": exit_code, "against": {"name": "another run"}}))
+    record = json.loads((run / "run.json").read_text())
+    records.write({**record, **changes, "artefacts": records.artefacts(run)}, run)

@@ -10,7 +10,7 @@ import tomllib
 import pytest
 import yaml
 
-from anime_growth import codebook, narrative, paths, pipeline
+from anime_growth import narrative, paths, pipeline
 from anime_growth.quantities import Quantities
 from tests.end_to_end.conftest import BIN, TOP, blocks, shell
 
@@ -118,53 +118,6 @@ def test_the_package_command_drafts_a_new_edition_as_contributing_shows(copy_of_
     draft = json.loads(done.stdout)
     assert draft["edition"] == "2026"
     assert [resource["name"] for resource in draft["resources"]] == ["aja_market_editions"]
-
-
-def test_publishing_a_run_of_defaults_writes_the_reference_the_notebooks_and_the_finding(copy_of_study, finished_run):
-    run = finished_run
-    described = copy_of_study / "data/README.md"
-    described.write_text(codebook.SECTION.sub(r"\1\2", described.read_text()))
-    done = shell(next(b for b in blocks("CONTRIBUTING.md") if "publish" in b), ANIME_GROWTH_HOME=str(copy_of_study))
-    assert done.returncode == 0, done.stderr
-    assert "<!-- finding -->A new finding.<!-- /finding -->" in (copy_of_study / "README.md").read_text()
-    told = described.read_text()
-    assert told == (paths.home() / "data/README.md").read_text()
-    assert (copy_of_study / "data/processed/published/quantities.json").is_file()
-    (run / "verdicts.csv").unlink()
-    half = shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study))
-    assert half.returncode == 2 and "lacks verdicts.csv" in half.stderr
-    (run / "verdicts.csv").touch()
-    described.write_text(told.replace("<!-- codebook -->", ""))
-    unmarked = shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study))
-    assert unmarked.returncode == 2 and "data/README.md: has no marks around the codebook" in unmarked.stderr
-    assert (copy_of_study / "data/processed/published/verdicts.csv").is_file()
-    assert "platform" not in json.loads((copy_of_study / "data/processed/published/run.json").read_text())
-    for path in paths.notebooks().glob("*.ipynb"):
-        assert (copy_of_study / "notebooks" / path.name).read_text() == path.read_text()
-
-
-def test_publishing_adds_forecasts_to_the_ledger_once_and_refuses_a_damaged_one(copy_of_study, finished_run):
-    book = copy_of_study / "data/processed/published/forecasts.csv"
-    for _ in range(2):
-        done = shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study))
-        assert done.returncode == 0, done.stderr
-        first = book.read_text().splitlines()
-        assert len(first) == 1 + 8 * 9  # models, years to 2033
-        assert all(line.startswith("2026-01-01,2025,market.overseas,yen,2002,") for line in first[1:])
-    table = finished_run / "tables/projections.csv"
-    table.write_text(table.read_text().replace(",drift,2033,", ",drift,2034,"))
-    record = json.loads((finished_run / "run.json").read_text())
-    (finished_run / "run.json").write_text(json.dumps({**record, "started": "2026-02-01T00:00:00+00:00"}))
-    assert shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study)).returncode == 0
-    later = book.read_text().splitlines()
-    assert later[: len(first)] == first and len(later) == len(first) + 1
-    assert later[-1].startswith("2026-02-01,2025,market.overseas,yen,2002,drift,2034,")
-    book.write_text(book.read_text().replace("drift", "drift,", 1))
-    refused = shell(".venv/bin/anime-growth publish", ANIME_GROWTH_HOME=str(copy_of_study))
-    assert refused.returncode == 2
-    message = refused.stderr.strip().splitlines()[-1]
-    assert "data/processed/published/forecasts.csv" in message and "git checkout" in message
-    assert (copy_of_study / "data/processed/published/quantities.json").is_file()
 
 
 def test_the_narrative_templates_ship_with_the_package():

@@ -1,0 +1,145 @@
+"""The command line by itself: backfill, the list of runs, and how errors are told. Whole runs are end_to_end's."""
+
+import json
+import logging
+import signal
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from anime_growth import cli, parameters, records, runs
+from anime_growth.errors import DeadlinePassed, InputError, Locked, StepFailed, Stopped
+
+
+@pytest.fixture
+def anime_growth(study):
+    """Call the command line in this process, in a copy of the study."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield lambda *words: CliRunner().invoke(cli.app, list(words))
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+    logging.getLogger("anime_growth").handlers = []
+
+
+@pytest.fixture
+def made(study, monkeypatch):
+    """Runs are made at once, by a stand-in that leaves a finished folder; the parameters of each are listed."""
+    asked = []
+
+    def run(values, on_step=None, before_end=None, tick=None, limits=None):
+        asked.append(values)
+        if values.get("edition") == 2023 and values.get("start_year") == 2015:
+            raise StepFailed("03_fit_trends, cell 4: no such luck. Read it.")
+        run_id = f"20260101T0000{len(asked):02}Z"
+        folder = study / "data/processed/runs" / run_id
+        folder.mkdir(parents=True)
+        record = records.begin(run_id, datetime.now(UTC), parameters.check(values), 0)
+        records.write({**record, "exit_class": "done", "ended": records.now()}, folder)
+        runs.point_latest(folder)
+        return folder
+
+    monkeypatch.setattr(runs, "run", run)
+    return asked
+
+
+def test_backfill_makes_one_run_for_each_edition_the_newest_last(anime_growth, made):
+    done = anime_growth("run", "--edition", "all", "-p", "horizon_year=2030")
+    assert done.exit_code == 0
+    assert made == [{"horizon_year": 2030, "edition": edition} for edition in (2022, 2023, 2024, 2025)]
+    assert records.read(records.find("latest"))["parameters"]["edition"] == 2025
+
+
+def test_backfill_skips_what_is_there_unless_asked_again(anime_growth, made):
+    anime_growth("run", "--edition", "all")
+    runs.point_latest(records.find("20260101T000001Z"))
+    second = anime_growth("run", "--edition", "all")
+    assert len(made) == 4 and second.output.count("(was there)") == 4
+    assert records.find("latest").name == "20260101T000004Z", "latest is the newest edition's again"
+    anime_growth("run", "--edition", "all", "--again")
+    assert len(made) == 8
+    anime_growth("run", "--edition", "all", "-p", "start_year=2010")
+    assert len(made) == 12, "other parameters are another run"
+
+
+@pytest.mark.parametrize("changed", ["raw_files", "code", "lock", "packages", "python"])
+def test_a_run_of_other_figures_code_or_packages_is_not_the_same_run(anime_growth, made, changed):
+    anime_growth("run", "--edition", "all")
+    folder = records.find("latest")
+    record = records.read(folder)
+    records.write({**record, changed: "other"}, folder)
+    anime_growth("run", "--edition", "all")
+    assert [values["edition"] for values in made[4:]] == [2025]
+
+
+def test_an_edition_that_cannot_be_run_does_not_stop_the_others(anime_growth, made):
+    done = anime_growth("run", "--edition", "all", "-p", "start_year=2015")
+    assert done.exit_code == 1 and len(made) == 4
+    assert "anime-growth: edition 2023: 03_fit_trends, cell 4: no such luck. Read it." in done.output
+    assert done.output.splitlines()[-1] == ("anime-growth: not every edition could be run; the lines above say why.")
+
+
+def test_runs_are_listed_newest_first_and_chosen_by_parameter_status_and_day(anime_growth, made):
+    anime_growth("run", "--edition", "all")
+    listed = json.loads(anime_growth("runs", "--json").output)
+    assert [one["parameters"]["edition"] for one in listed] == [2025, 2024, 2023, 2022]
+    (one,) = json.loads(anime_growth("runs", "--json", "-p", "edition=2023").output)
+    assert one["run_id"] == "20260101T000002Z" and one["exit_class"] == "done"
+    assert json.loads(anime_growth("runs", "--json", "--status", "failed").output) == []
+    assert json.loads(anime_growth("runs", "--json", "--since", "2026-01-02").output) == []
+    assert len(json.loads(anime_growth("runs", "--json", "--since", "2026-01-01").output)) == 4
+    table = anime_growth("runs").output
+    assert "edition=2024" in table and "20260101T000003Z" in table
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--status", "bad"], "--status bad: is unknown. Choose one of done, failed"),
+        (["--since", "yesterday"], "--since yesterday: is no day. Write for example 2026-11-30."),
+    ],
+)
+def test_runs_cannot_be_chosen_by_what_is_none(anime_growth, words, said):
+    done = anime_growth("runs", *words)
+    assert done.exit_code == 2 and said in done.output
+
+
+def test_pruning_keeps_the_newest_what_is_latest_and_what_the_published_results_rest_on(anime_growth, made, study):
+    anime_growth("run", "--edition", "all")
+    published = study / "data/processed/published"
+    published.mkdir()
+    (published / "run.json").write_text(json.dumps({"run_id": "20260101T000001Z"}))
+    (published / "certificate.json").write_text(json.dumps({"against": {"run_id": "20260101T000002Z"}}))
+    folder = study / "data/processed/runs"
+    assert anime_growth("runs", "--keep", "1", "--dry-run").output.count("would remove") == 1
+    assert len(list(folder.glob("2*"))) == 4
+    assert "removed data/processed/runs/20260101T000003Z" in anime_growth("runs", "--keep", "0").output
+    assert sorted(path.name[-3:-1] for path in folder.glob("2*")) == ["01", "02", "04"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "said"),
+    [
+        (InputError("here", "is wrong", "Mend it"), 2, "here: is wrong. Mend it."),
+        (StepFailed("03 broke."), 1, "03 broke."),
+        (DeadlinePassed("03 hangs."), 3, "03 hangs."),
+        (Locked("busy."), 4, "busy."),
+        (Stopped("stopped from outside."), 1, "stopped from outside."),
+        (KeyboardInterrupt(), 1, "stopped from outside."),
+        (OSError(28, "No space left on device", "x.csv"), 1, "x.csv: No space left on device. Check that"),
+        (TypeError("a\nb"), 1, "TypeError: a b (test_cli.py, line"),
+    ],
+)
+def test_every_failure_is_one_line_and_an_exit_code(anime_growth, monkeypatch, problem, code, said):
+    def run(*_, **__):
+        raise problem
+
+    monkeypatch.setattr(runs, "run", run)
+    done = anime_growth("run")
+    assert done.exit_code == code
+    (line,) = done.output.splitlines()
+    assert line.startswith("anime-growth: ") and said in line
+    as_json = anime_growth("run", "--log-format", "json")
+    entry = json.loads(as_json.output)
+    assert as_json.exit_code == entry["exit_code"] == code
+    assert said in entry["message"] and entry["level"] == "ERROR"
