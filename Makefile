@@ -1,6 +1,6 @@
 # Thin aliases; `make help` lists them. The first target of the day makes the environment.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lab lock clean
+.PHONY: help run verify test soak audit bench lab lock clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -11,6 +11,9 @@ help: ## list what can be made
 run: $(READY) ## run the study and print where the report is
 	@$(BIN)/anime-growth run
 
+verify: $(READY) ## run the study again and compare everything with what is published
+	@$(BIN)/anime-growth verify
+
 test: $(READY) ## check code, figures, notebooks and whole runs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -18,6 +21,12 @@ test: $(READY) ## check code, figures, notebooks and whole runs
 	$(BIN)/pytest
 	@rm -rf data/processed/runs/nbval
 	ANIME_GROWTH_RUN=$(CURDIR)/data/processed/runs/nbval $(BIN)/pytest -p nbval.plugin -n 0 --nbval notebooks
+
+soak: $(READY) ## break runs at 200 random moments and fill in the table of the README
+	$(BIN)/python -m tests.end_to_end.soak
+
+audit: $(READY) ## ask whether a locked package has a known vulnerability; needs the network
+	@sh .ci/audit
 
 bench: $(READY) ## measure what models, traces and verdicts cost, as ratios in one run
 	@$(BIN)/python tests/benchmarks/bench_trends.py

@@ -5,12 +5,14 @@ disagree, the disagreement is declared in `DECLARED` with its reason; a declarat
 bites fails too, so the list cannot go stale.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
-from anime_growth import clean, expressions, sources
+from anime_growth import clean, expressions, sources, units
 from anime_growth.errors import InputError
 
 # Printed to the last 100 million: two rounded parts may miss their rounded sum by one.
@@ -22,6 +24,23 @@ RATE_SPREAD_PCT = 0.5
 # No year since 1973 moved the yen by more; a slipped digit does.
 RATE_STEP_PCT = 30
 PRICE_SPREAD_PCT = 0.001
+# Tables with figures that the collector computed from others.
+HAVE_DERIVED = ("market_editions", "studio_editions", "categories", "content_exports", "market_cap")
+# Tables whose rows have a unit each: the column that says what was measured, and the unit of what quantities use.
+UNITS_OF = {
+    "consumer_prices": (
+        "series",
+        {"all_items_index_2020_100": units.INDEX, "all_items_inflation": units.PERCENT},
+    ),
+    "market_cap": (
+        "measure",
+        {
+            "combined market cap": units.JPY_TRN,
+            "change since end-2024": units.PERCENT,
+            "first crossover since": units.YEAR,
+        },
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -51,17 +70,19 @@ DECLARED = [
 
 @dataclass(frozen=True)
 class Comparison:
-    """One comparison of two figures that should agree within `tolerance`."""
+    """One comparison of two figures, or words, that should agree within `tolerance`."""
 
     item: str
-    left: float
-    right: float
+    left: float | str
+    right: float | str
     tolerance: float
     place: str  # raw cell, for the error message
 
     @property
     def gap(self) -> float:
-        """How far the two figures lie apart."""
+        """How far the two figures lie apart; words are the same or infinitely far apart."""
+        if isinstance(self.left, str) or isinstance(self.right, str):
+            return 0.0 if self.left == self.right else math.inf
         return abs(self.left - self.right)
 
     @property
@@ -70,14 +91,30 @@ class Comparison:
         return self.gap <= self.tolerance
 
 
-def run(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Check:
+    """What must hold, the tables that it is about, and how it is compared in these."""
+
+    what: str
+    reads: tuple[str, ...]
+    compare: Callable[..., Iterator[Comparison]]
+
+
+def run(tables: Mapping[str, pd.DataFrame], touched: Container[str] | None = None) -> pd.DataFrame:
     """Every check on the cleaned tables: name, what is compared, how often, largest gap, verdict.
 
+    Where only some tables were `touched` since all checks held, those that read none of them are left out.
     Raises InputError for the first comparison that fails without being declared, and for the first
     declaration that nothing fails any more.
     """
     rows, used = [], set()
-    for name, (what, comparisons) in _checks(tables).items():
+    asked = {
+        name: check
+        for name, check in CHECKS.items()
+        if touched is None or any(table in touched for table in check.reads)
+    }
+    for name, check in asked.items():
+        comparisons = list(check.compare(*(tables[table] for table in check.reads)))
         if not comparisons:
             raise InputError(f"check {name}", "finds nothing to compare", "Restore the rows that it looks at")
         failed = [comparison for comparison in comparisons if not comparison.holds]
@@ -85,21 +122,22 @@ def run(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
             if not any(item.check == name and item.item == comparison.item for item in DECLARED):
                 raise InputError(
                     sources.place(comparison.place),
-                    f"{what}, but for {comparison.item} {comparison.left:,.6g} stands against {comparison.right:,.6g}",
+                    f"{check.what}, but for {comparison.item} {_shown(comparison.left)} stands against "
+                    f"{_shown(comparison.right)}",
                     "Compare both with their sources; if these disagree, declare it in src/anime_growth/checks.py",
                 )
             used.add((name, comparison.item))
         rows.append(
             {
                 "check": name,
-                "what": what,
+                "what": check.what,
                 "comparisons": len(comparisons),
                 "largest_gap": round(max((comparison.gap for comparison in comparisons), default=0.0), 6),
                 "declared_exceptions": len(failed),
                 "reason": "; ".join(dict.fromkeys(item.reason for item in DECLARED if item.check == name)),
             }
         )
-    stale = [item for item in DECLARED if (item.check, item.item) not in used]
+    stale = [item for item in DECLARED if item.check in asked and (item.check, item.item) not in used]
     if stale:
         raise InputError(
             f"check {stale[0].check}",
@@ -109,81 +147,17 @@ def run(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _checks(tables: dict[str, pd.DataFrame]) -> dict[str, tuple[str, list[Comparison]]]:
-    market, studio = tables["market_editions"], tables["studio_editions"]
-    return {
-        "market_parts_add_up": (
-            "overseas and domestic must add up to the total of the same edition (most totals of the latest one "
-            "are the collector's own sums)",
-            list(_parts_add_up("market", market)),
-        ),
-        "studio_parts_add_up": (
-            "overseas and domestic receipts must add up to the total of the same edition",
-            list(_parts_add_up("studio", studio)),
-        ),
-        "parts_below_whole": (
-            "no part may exceed its whole",
-            list(_parts_below_whole(market, studio, tables["categories"], tables["content_exports"])),
-        ),
-        "transcription_agrees": (
-            "the latest edition as transcribed must repeat the last value printed elsewhere for the years "
-            "whose rows are marked as confirmed",
-            list(_transcription(market)),
-        ),
-        "summary_agrees": (
-            "the collector's summary must repeat the rows of its edition",
-            list(_summary_levels(market, tables["market_printed"])),
-        ),
-        "summary_growth_agrees": (
-            "growth and shares in the collector's summary must follow from its levels within rounding",
-            list(_summary_growth(tables["market_printed"])),
-        ),
-        "category_growth_agrees": (
-            "a category's printed growth must follow from levels of the editions it names",
-            list(_category_growth(tables["categories"])),
-        ),
-        "categories_add_up": (
-            "where all nine categories of a year are printed, they must add up to the total",
-            list(_categories_add_up(tables["categories"], market)),
-        ),
-        "derived_rows_recompute": (
-            "a derived figure must follow from its stated arithmetic",
-            list(_derived(tables)),
-        ),
-        "studio_readings_agree": (
-            "every reading of a studio figure must meet its most trusted reading",
-            list(_studio_editions(studio)),
-        ),
-        "exchange_rates_move_little": (
-            f"a year's exchange rate must lie within {RATE_STEP_PCT} % of the year before",
-            list(_rate_steps(tables["exchange_rates"])),
-        ),
-        "spot_rates_near_average": (
-            f"a single day's exchange rate must lie within {RATE_STEP_PCT} % of its year's average",
-            list(_spot(tables["exchange_rates"], tables["spot_rates"])),
-        ),
-        "exchange_rates_agree": (
-            f"the averages of one year's exchange rate must agree within {RATE_SPREAD_PCT} %",
-            list(_rates(tables["exchange_rates"])),
-        ),
-        "price_index_chains": (
-            "the price index must follow from the printed inflation",
-            list(_prices(tables["consumer_prices"])),
-        ),
-    }
+def _shown(side: float | str) -> str:
+    return side if isinstance(side, str) else f"{side:,.6g}"
 
 
 def _parts_add_up(name: str, editions: pd.DataFrame) -> Iterator[Comparison]:
-    for (label, year), rows in editions.groupby(["edition_label", "year"]):
-        level = rows.set_index("series")["level_jpy_100m"]
-        if {"overseas", "domestic", "total"} <= set(level.index):
-            yield Comparison(
-                f"{name} {year}, edition {label}",
-                level["overseas"] + level["domestic"],
-                level["total"],
-                ROUNDING_JPY_100M,
-                rows.set_index("series")["raw_cell"]["total"],
-            )
+    rows = {(row.edition_label, row.year, row.series): row for row in editions.itertuples()}
+    for (label, year, series), total in sorted(rows.items()):
+        overseas, domestic = (rows.get((label, year, part)) for part in ("overseas", "domestic"))
+        if series == "total" and overseas and domestic:
+            item, parts = f"{name} {year}, edition {label}", overseas.level_jpy_100m + domestic.level_jpy_100m
+            yield Comparison(item, parts, total.level_jpy_100m, ROUNDING_JPY_100M, total.raw_cell)
 
 
 def _below(item: str, part: float, whole: float, place: str) -> Comparison:
@@ -283,10 +257,18 @@ def _categories_add_up(categories: pd.DataFrame, market: pd.DataFrame) -> Iterat
             yield Comparison(item, rows["level_jpy_100m"].sum(), totals[edition, year], ROUNDING_JPY_100M, place)
 
 
-def _derived(tables: dict[str, pd.DataFrame]) -> Iterator[Comparison]:
-    for name in ("market_editions", "studio_editions", "categories", "content_exports", "market_cap"):
+def _units(*tables: pd.DataFrame) -> Iterator[Comparison]:
+    for (column, expected), table in zip(UNITS_OF.values(), tables, strict=True):
+        for row in table.to_dict("records"):
+            if row[column] in expected:
+                item = f"{row[column]}, {row.get('date') or row['year']},"
+                place = row["raw_cell"].replace("#value", "#unit")
+                yield Comparison(item, row["unit"], expected[row[column]].name, 0.0, place)
+
+
+def _derived(*tables: pd.DataFrame) -> Iterator[Comparison]:
+    for name, table in zip(HAVE_DERIVED, tables, strict=True):
         column, tolerance = ("value", 0.05) if name == "market_cap" else ("level_jpy_100m", ROUNDING_JPY_100M)
-        table = tables[name]
         for _, row in table[table["is_derived"]].iterrows():
             result = expressions.stated_arithmetic(row["derivation"])
             if result is not None:
@@ -297,6 +279,8 @@ def _derived(tables: dict[str, pd.DataFrame]) -> Iterator[Comparison]:
 def _studio_editions(studio: pd.DataFrame) -> Iterator[Comparison]:
     """For each year and series, every reading against the most trusted one."""
     for (series, year), rows in studio.groupby(["series", "year"]):
+        if len(rows) == 1:
+            continue  # nothing to meet, and ranking readings is slow
         first = clean.preferred(rows)
         for _, row in rows.drop(index=first.name).iterrows():
             # A level derived from a growth with one decimal is known to half a unit of that decimal.
@@ -344,3 +328,81 @@ def _prices(prices: pd.DataFrame) -> Iterator[Comparison]:
             chained = index.loc[year - 1, "value"] * (1 + inflation[year] / 100)
             tolerance = chained * PRICE_SPREAD_PCT / 100
             yield Comparison(f"price index {year}", row["value"], chained, tolerance, row["raw_cell"])
+
+
+# What each check reads is all that it sees; in their order the first that fails is told.
+CHECKS = {
+    "market_parts_add_up": Check(
+        "overseas and domestic must add up to the total of the same edition (most totals of the latest one "
+        "are the collector's own sums)",
+        ("market_editions",),
+        partial(_parts_add_up, "market"),
+    ),
+    "studio_parts_add_up": Check(
+        "overseas and domestic receipts must add up to the total of the same edition",
+        ("studio_editions",),
+        partial(_parts_add_up, "studio"),
+    ),
+    "parts_below_whole": Check(
+        "no part may exceed its whole",
+        ("market_editions", "studio_editions", "categories", "content_exports"),
+        _parts_below_whole,
+    ),
+    "transcription_agrees": Check(
+        "the latest edition as transcribed must repeat the last value printed elsewhere for the years "
+        "whose rows are marked as confirmed",
+        ("market_editions",),
+        _transcription,
+    ),
+    "summary_agrees": Check(
+        "the collector's summary must repeat the rows of its edition",
+        ("market_editions", "market_printed"),
+        _summary_levels,
+    ),
+    "summary_growth_agrees": Check(
+        "growth and shares in the collector's summary must follow from its levels within rounding",
+        ("market_printed",),
+        _summary_growth,
+    ),
+    "category_growth_agrees": Check(
+        "a category's printed growth must follow from levels of the editions it names",
+        ("categories",),
+        _category_growth,
+    ),
+    "categories_add_up": Check(
+        "where all nine categories of a year are printed, they must add up to the total",
+        ("categories", "market_editions"),
+        _categories_add_up,
+    ),
+    "units_fit_measures": Check("a figure's unit must be that of its measure", tuple(UNITS_OF), _units),
+    "derived_rows_recompute": Check(
+        "a derived figure must follow from its stated arithmetic",
+        HAVE_DERIVED,
+        _derived,
+    ),
+    "studio_readings_agree": Check(
+        "every reading of a studio figure must meet its most trusted reading",
+        ("studio_editions",),
+        _studio_editions,
+    ),
+    "exchange_rates_move_little": Check(
+        f"a year's exchange rate must lie within {RATE_STEP_PCT} % of the year before",
+        ("exchange_rates",),
+        _rate_steps,
+    ),
+    "spot_rates_near_average": Check(
+        f"a single day's exchange rate must lie within {RATE_STEP_PCT} % of its year's average",
+        ("exchange_rates", "spot_rates"),
+        _spot,
+    ),
+    "exchange_rates_agree": Check(
+        f"the averages of one year's exchange rate must agree within {RATE_SPREAD_PCT} %",
+        ("exchange_rates",),
+        _rates,
+    ),
+    "price_index_chains": Check(
+        "the price index must follow from the printed inflation",
+        ("consumer_prices",),
+        _prices,
+    ),
+}

@@ -55,7 +55,7 @@ def _listen(chosen: LogFormat) -> LogFormat:
         names = {"asctime": "time", "levelname": "level"}
         handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(message)s", rename_fields=names))
     else:
-        handler.addFilter(lambda entry: not sys.stderr.isatty())  # there a bar shows the steps
+        handler.addFilter(lambda entry: not _on_terminal())  # there a bar shows the steps
     handler.set_name(chosen)
     log.handlers = [handler]
     log.setLevel(logging.INFO)
@@ -79,13 +79,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Plain data for machines.")
 @contextmanager
 def _told_plainly() -> Iterator[None]:
     """Whatever goes wrong ends in one line on stderr and an exit code that tells the kind."""
+    from anime_growth.processes import STOPS
+
+    _open_streams()
+    # A scheduler's stop and a closed terminal are handled like Ctrl-C: the run is kept and named.
+    # What nohup or a shell's `&` has made this process deaf to stays so.
+    heard = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
 
     def stop(number: int, frame: object) -> None:
+        for one in heard:
+            signal.signal(one, signal.SIG_IGN)  # to be stopped once is enough
         raise KeyboardInterrupt
 
-    # A scheduler's stop and a closed terminal are handled like Ctrl-C: the run is kept and named.
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, stop)
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
     except (InputError, StepFailed, Locked) as problem:
@@ -93,24 +99,45 @@ def _told_plainly() -> Iterator[None]:
     except BrokenPipeError:
         os._exit(0)  # the reader of a pipe has seen enough
     except KeyboardInterrupt:
-        _say("stopped from outside.", errors.FAILED)
+        _say("stopped from outside. Start it again to have it done.", errors.FAILED)
     except OSError as problem:
-        place = f"{problem.filename}: " if problem.filename else ""
-        what = problem.strerror or problem
-        _say(f"{place}{what}. Check that the folder exists, is writable and has space.", errors.FAILED)
+        _say(errors.of_system(problem), errors.FAILED)
     except typer.Exit:
         raise
     except Exception as problem:
         at = traceback.extract_tb(problem.__traceback__)[-1]
         said = " ".join(f"{type(problem).__name__}: {problem}".split())
         _say(f"{said} ({Path(at.filename).name}, line {at.lineno}). This is a defect of the program.", errors.FAILED)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _open_streams() -> None:
+    """A service may start a program without its streams; no file that is opened later must take their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is the stream's own
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _tell(text: str, err: bool = False) -> None:
+    """Print a line; that nobody reads it any more does not change how the command ends."""
+    try:
+        typer.echo(text, err=err)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2 if err else 1)  # which takes what is still to be flushed
 
 
 def _say(message: str, code: int) -> None:
     if any(handler.name == LogFormat.json for handler in log.handlers):
         log.error(message, extra={"event": "end", "exit_code": code})
     else:
-        typer.echo(f"anime-growth: {message}", err=True)
+        _tell(f"anime-growth: {message}", err=True)
     raise typer.Exit(code)
 
 
@@ -135,16 +162,16 @@ def run(
 
     Example: anime-growth run -p start_year=2012 -p horizon_year=2035
     """
-    from anime_growth import parameters, runs
-
     with _told_plainly():
+        from anime_growth import parameters, runs
+
         limits = runs.Limits(notebook_deadline, deadline, wait)
         values = parameters.from_text([*(parameter or []), *([f"edition={edition}"] if edition else [])])
         if values.get("edition") == "all":
             _backfill(values, again, limits)
             return
         parameters.check(values)
-        typer.echo(f"Report: {paths.shown(_run(values, limits) / 'report.html')}")
+        _tell(f"Report: {paths.shown(_run(values, limits) / 'report.html')}")
 
 
 def _run(values: dict[str, Any], limits: "Limits") -> Path:
@@ -163,14 +190,14 @@ def _backfill(values: dict[str, Any], again: bool, limits: "Limits") -> None:
         there = None if again else runs.same_run(wanted)
         if there is not None:
             runs.point_latest(there)
-            typer.echo(f"Edition {wanted['edition']}: {paths.shown(there / 'report.html')} (was there)")
+            _tell(f"Edition {wanted['edition']}: {paths.shown(there / 'report.html')} (was there)")
             continue
         try:
-            typer.echo(f"Edition {wanted['edition']}: {paths.shown(_run(wanted, limits) / 'report.html')}")
+            _tell(f"Edition {wanted['edition']}: {paths.shown(_run(wanted, limits) / 'report.html')}")
         except (InputError, StepFailed) as problem:
             if isinstance(problem.__cause__, KeyboardInterrupt):
                 raise
-            typer.echo(f"anime-growth: edition {wanted['edition']}: {problem}", err=True)
+            _tell(f"anime-growth: edition {wanted['edition']}: {problem}", err=True)
             worst = max(worst, problem.exit_code)
     if worst:
         _say("not every edition could be run; the lines above say why.", worst)
@@ -182,7 +209,7 @@ def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
     from anime_growth.processes import NO_TICK
     from anime_growth.runs import NOTHING
 
-    if not sys.stderr.isatty():
+    if not _on_terminal():
         yield NOTHING, NO_TICK
         return
     from rich.console import Console
@@ -236,17 +263,17 @@ def runs(
 
     Examples: anime-growth runs --status failed; anime-growth runs --keep 20
     """
-    from anime_growth import housekeeping, parameters
-
     with _told_plainly():
+        from anime_growth import housekeeping, parameters
+
         chosen = housekeeping.select(status, parameters.from_text(parameter or []), since)
         if keep is not None:
             gone = housekeeping.prune(chosen, keep, dry_run)
             for one in gone:
-                typer.echo(f"{'would remove' if dry_run else 'removed'} {paths.shown(one.folder)}")
-            typer.echo(f"{len(gone)} of {len(chosen)} runs {'would be ' if dry_run else ''}removed", err=True)
+                _tell(f"{'would remove' if dry_run else 'removed'} {paths.shown(one.folder)}")
+            _tell(f"{len(gone)} of {len(chosen)} runs {'would be ' if dry_run else ''}removed", err=True)
         elif as_json:
-            typer.echo(json.dumps([housekeeping.as_data(one) for one in chosen], indent=1))
+            _tell(json.dumps([housekeeping.as_data(one) for one in chosen], indent=1))
         else:
             _console().print(housekeeping.as_table(chosen))
 
@@ -282,16 +309,16 @@ def verify(
 
     Examples: anime-growth verify; anime-growth verify latest; anime-growth verify --from-scratch
     """
-    from anime_growth import runs
-    from anime_growth import verify as verifying
-
     with _told_plainly():
+        from anime_growth import runs
+        from anime_growth import verify as verifying
+
         limits = runs.Limits(notebook_deadline, deadline, wait)
         with _progress() as (on_step, tick):
             folder, code = verifying.verify(against, from_scratch, on_step=on_step, tick=tick, limits=limits)
         certificate = folder / "certificate.md"
-        typer.echo(certificate.read_text(encoding="utf-8").splitlines()[0].lstrip("# "))
-        typer.echo(f"Certificate: {paths.shown(certificate)}")
+        _tell(certificate.read_text(encoding="utf-8").splitlines()[0].lstrip("# "))
+        _tell(f"Certificate: {paths.shown(certificate)}")
         raise typer.Exit(code)
 
 
@@ -312,15 +339,15 @@ def diff(
 
     Example: anime-growth diff published latest --exit-code
     """
-    from anime_growth import digest
-
     with _told_plainly():
+        from anime_growth import digest
+
         told = digest.make(*_two(before, after))
         if attribute and told.exit_code:
             from anime_growth import attribution
 
             told = told.with_attribution(attribution.attribute(*_two(before, after)))
-        typer.echo(json.dumps(told.as_data(), indent=1, ensure_ascii=False) if as_json else told.as_markdown())
+        _tell(json.dumps(told.as_data(), indent=1, ensure_ascii=False) if as_json else told.as_markdown())
         raise typer.Exit(told.exit_code if exit_code else 0)
 
 
@@ -353,7 +380,7 @@ def trace(
     with _told_plainly():
         record = Record.read(folder or paths.published())
         if as_json:
-            typer.echo(json.dumps(record.as_data(key), indent=1, ensure_ascii=False))
+            _tell(json.dumps(record.as_data(key), indent=1, ensure_ascii=False))
         else:
             _console().print(record.tree(key))
 
@@ -369,13 +396,13 @@ def publish(
 
     `anime-growth verify latest` makes a verified run of the latest one.
     """
-    from anime_growth import publish as publishing
-    from anime_growth import records
-
     with _told_plainly():
+        from anime_growth import publish as publishing
+        from anime_growth import records
+
         chosen = records.find(folder)
         publishing.publish(chosen, wait)
-        typer.echo(f"Published {paths.shown(chosen)}; look at `git diff` before you commit")
+        _tell(f"Published {paths.shown(chosen)}; look at `git diff` before you commit")
 
 
 @app.command()
@@ -386,10 +413,10 @@ def package(
 
     Example: anime-growth package data/raw/aja/2026 > draft.json
     """
-    from anime_growth import sources
-
     with _told_plainly():
-        typer.echo(json.dumps(sources.describe(folder), indent=2, ensure_ascii=False))
+        from anime_growth import sources
+
+        _tell(json.dumps(sources.describe(folder), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from anime_growth import cells, paths, units
 from anime_growth.errors import InputError
@@ -24,6 +24,8 @@ DECLARED = Path(__file__).parent / "codebook.yml"
 # data/README.md shows the codebook of the published run between these marks.
 SECTION = re.compile(r"(<!-- codebook -->).*?(<!-- /codebook -->)", re.DOTALL)
 ANY = "any"
+# Two runs agree in a number that is apart by no more than this part of it, unless the codebook states another.
+RELATIVE = 1e-6
 # More functions than this are named by their module alone.
 MOST_FUNCTIONS = 3
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -115,6 +117,18 @@ class Table(_Strict):
         return self
 
 
+class Tolerance(_Strict):
+    """How far apart two runs may be in the numbers of some models, relatively, and why.
+
+    It holds in the families of keys, tables and drawn data that `of` names, or everywhere.
+    """
+
+    models: list[str]
+    of: list[str] = []
+    relative: Annotated[float, Field(gt=RELATIVE, lt=1)]
+    reason: str
+
+
 class Codebook(_Strict):
     """The whole file."""
 
@@ -122,6 +136,7 @@ class Codebook(_Strict):
     quantities: list[Group]
     tables: dict[str, Table]
     columns: dict[str, Column]
+    tolerances: list[Tolerance]
 
     @model_validator(mode="after")
     def _placeholders_are_known(self) -> "Codebook":
@@ -134,6 +149,16 @@ class Codebook(_Strict):
         for key in keys:
             if keys.count(key) > 1:
                 raise ValueError(f"family {key} is given twice")
+        return self
+
+    @model_validator(mode="after")
+    def _tolerances_are_of_something(self) -> "Codebook":
+        models = self.placeholders["model"].one_of or []
+        families = [family.key for family in self.families]
+        for item in self.tolerances:
+            for name in (*item.models, *(name for name in item.of if "{" in name)):
+                if name not in (*models, *families):
+                    raise ValueError(f"tolerance of {name}, which is no model and no family")
         return self
 
     @property
@@ -197,6 +222,31 @@ def family_of(key: str) -> Family | None:
     pattern, families = _matcher()
     found = pattern.fullmatch(key)
     return families[found.lastindex - 1] if found and found.lastindex else None
+
+
+def tolerance_of(key: str) -> float:
+    """The relative tolerance for the quantity `key` in two runs.
+
+    >>> tolerance_of("market.overseas.growth.2024"), tolerance_of("trend.overseas.damped_trend.growth")
+    (1e-06, 1e-05)
+    """
+    family = family_of(key)
+    return _tolerance(family.key if family else "", frozenset(key.split(".")))
+
+
+def tolerance_in(table: str, model: str) -> float:
+    """The same for the numbers of a row of a table or of drawn data; `model` is the row's, or empty.
+
+    >>> tolerance_in("specifications", "drift"), tolerance_in("specifications", "damped_trend")
+    (1e-06, 0.001)
+    """
+    return _tolerance(table, frozenset([model]))
+
+
+@lru_cache(maxsize=100_000)
+def _tolerance(place: str, names: frozenset[str]) -> float:
+    found = [item for item in read().tolerances if names & {*item.models} and (not item.of or place in item.of)]
+    return max((item.relative for item in found), default=RELATIVE)
 
 
 # --- quantities ---------------------------------------------------------------------------------
@@ -437,7 +487,15 @@ def as_markdown(folder: Path) -> str:
         alike.setdefault((column.column, column.unit, column.means), []).append(column.table)
     rows = [(f"`{name}`", unit, means, ", ".join(where)) for (name, unit, means), where in sorted(alike.items())]
     lines += _grid(("column", "unit", "what it is", "tables"), rows)
+    lines += ["", "### Tolerances", ""]
+    lines += [f"Two runs agree in a number that is apart by no more than {RELATIVE:g} of it, except:", ""]
+    lines += _grid(("models", "in", "may be apart by", "because"), map(_allowed, read().tolerances))
     return "\n".join(lines)
+
+
+def _allowed(item: Tolerance) -> tuple[str, ...]:
+    models, places = (", ".join(f"`{name}`" for name in names) for names in (item.models, item.of))
+    return models, places or "all numbers", f"{item.relative:g}", item.reason
 
 
 def _stands_for(item: Placeholder) -> str:

@@ -5,6 +5,7 @@ a quantity), sources (ids joined by "; ") and note (id of the register's note, e
 not found leaves no row.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,6 +26,22 @@ COLUMNS = ["about", "kind", "say", "sources", "note"]
 UNCORRELATED, ALARMING = 2, 1
 # How many numbers a sentence names as examples.
 EXAMPLES = 3
+# The file among the published results that canary writes: slips made in the raw figures, and what noticed them.
+CANARY = "canary.csv"
+SLIP_COLUMNS = (
+    *("cell", "under", "change", "column", "before", "after"),
+    *("noticed_by", "also_noticed_by", "what", "reason"),
+)
+# What notices a slip, in the order in which a run comes to it, and how the report says so.
+NOTICES = {
+    "schema": "refused when the figures are read",
+    "identity": "refused by a cross-check",
+    "quantity": "seen in a published number that moves or is gone",
+    "verdict": "seen in a verdict that is another one",
+    "statement": "seen in what the table of verdicts says that a claim states",
+}
+# Those that have no need of published results to compare with.
+AT_ONCE = ("schema", "identity")
 
 
 def _table(rows: list[dict[str, str]]) -> pd.DataFrame:
@@ -238,3 +255,49 @@ def disagreements(checks: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
 def caveat(row: Mapping[str, str]) -> str:
     """A verdict's caveat, with {key} for its numbers if it has any."""
     return row["caveat_template"] or row["caveat"]
+
+
+# --- slips ----------------------------------------------------------------------------------------
+def slips(found: pd.DataFrame | None) -> pd.DataFrame:
+    """How many slips in raw cells would be noticed and by what, then each that would not, with the reason.
+
+    `found` is canary.table's table as it was published, none where there is none.
+    """
+    if found is None:
+        say = "The published results hold no table of slips; `anime-growth publish` makes it."
+        return _table([{"about": "Slips in raw cells", "kind": "not yet known", "say": say}])
+    rows = [
+        {"about": about, "kind": "share noticed", "say": _share(chosen)}
+        for about, chosen in (
+            ("Raw cells under the README's finding", found[found["under"] == "finding"]),
+            ("Raw cells under the finding or the narrative", found),
+        )
+    ]
+    for slip in found[found["noticed_by"] == ""].to_dict("records"):
+        parts = cells.parse(slip["cell"])
+        row = ", ".join(f"{name} {text}" for name, text in parts["row"].items())
+        typed = f"{slip['after']} for {slip['before']}" if slip["after"] else slip["before"]
+        say = _sentences(
+            f"{parts['file']}, {row}, {slip['column']}: {typed}", slip["reason"] or "The reason is not known"
+        )
+        rows.append({"about": capital(slip["change"]), "kind": "not noticed", "say": say})
+    return _table(rows)
+
+
+def _share(found: pd.DataFrame) -> str:
+    """How many of these slips are noticed, at once or only beside published results."""
+    noticed = int((found["noticed_by"] != "").sum())
+    # Rounded down, so that a hundred per cent is all of them.
+    share = math.floor(1000 * noticed / len(found)) / 10 if len(found) else 0
+    counts = found["noticed_by"].value_counts()
+
+    def told(names: Iterable[str]) -> str:
+        return listed([f"{counts[name]} {NOTICES[name]}" for name in names if name in counts]) or "none"
+
+    return _sentences(
+        f"{noticed} of {len(found)} slips in {found['cell'].nunique()} cells were noticed in the published run, "
+        f"{share:g} %; each was made by itself (a figure a tenth larger, digits or letters swapped, a row deleted, "
+        "another unit), and hashes were kept in step, as they would notice every edit",
+        f"at once: {told(AT_ONCE)}",
+        f"only beside published results: {told(name for name in NOTICES if name not in AT_ONCE)}",
+    )

@@ -1,5 +1,9 @@
 """The errors that a user is meant to read, each one line, and the exit code that each ends a command with."""
 
+import errno
+
+# What the system answers where it would give more to a process with other limits.
+LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EFBIG)
 DONE, FAILED, BAD_INPUT, DEADLINE, LOCKED = range(5)
 
 
@@ -39,3 +43,10 @@ class Locked(Exception):
     """Another run is at work in the same output folder."""
 
     exit_code = LOCKED
+
+
+def of_system(problem: OSError) -> str:
+    """What the operating system refused, in one line, and where to look."""
+    place = f"{problem.filename}: " if problem.filename else ""
+    look = "the limits that `ulimit -a` lists" if problem.errno in LIMITS else "that the disk is writable and has space"
+    return f"{place}{problem.strerror or problem}. Check {look}."

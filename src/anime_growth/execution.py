@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from anime_growth import paths
 from anime_growth.errors import InputError, StepFailed
 from anime_growth.pipeline import StepSpec
+
+LONGEST = 1000  # letters of what a cell said; all of it stands in the notebook
+NO_STARTUP = ("--InteractiveShellApp.exec_PYTHONSTARTUP=False", "--HistoryManager.enabled=False")
 
 
 def refuse_unfit(notebook: Path) -> None:
@@ -31,6 +35,11 @@ def refuse_unfit(notebook: Path) -> None:
         raise InputError(where, f"has {len(tagged)} cells tagged parameters", "Tag exactly one, the first code cell")
 
 
+def load() -> None:
+    """Import once what executes notebooks, so that the processes forked for them need not."""
+    import papermill  # noqa: F401
+
+
 def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
     """Execute one notebook into `folder`/notebooks and check that it left all it promised.
 
@@ -39,6 +48,7 @@ def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
     """
     import nbformat
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from nbformat.reader import NotJSONError
     from papermill.exceptions import PapermillExecutionError
     from papermill.iorw import LocalHandler, papermill_io
@@ -55,26 +65,31 @@ def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
     target = place(spec, folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        papermill.execute_notebook(
-            paths.notebooks() / f"{spec.name}.ipynb",
-            target,
-            parameters=dict(values),
-            kernel_name="python3",
-            progress_bar=False,
-            log_output=False,
-            cwd=str(folder),
-            # A kernel that is told to stop may say so on stderr; what matters reaches the notebook.
-            extra_arguments=["--log-level=CRITICAL"],
-            # Sockets in the file system, which no other user of the machine can listen to.
-            config=Config({"KernelManager": {"transport": "ipc"}}),
-        )
+        with tempfile.TemporaryDirectory(prefix="kernel-", dir=folder, ignore_cleanup_errors=True) as own:
+            papermill.execute_notebook(
+                paths.notebooks() / f"{spec.name}.ipynb",
+                target,
+                parameters=dict(values),
+                kernel_name="python3",
+                progress_bar=False,
+                log_output=False,
+                cwd=str(folder),
+                # A kernel that is told to stop may say so on stderr; what matters reaches the notebook.
+                # Nobody's own start-up files take part: a run is the same whoever starts it.
+                extra_arguments=["--log-level=CRITICAL", f"--ipython-dir={own}", *NO_STARTUP],
+                # Sockets in the file system, which no other user of the machine can listen to.
+                config=Config({"KernelManager": {"transport": "ipc"}}),
+            )
     except PapermillExecutionError as problem:
         if problem.ename == InputError.__name__:
             raise InputError(_plain(problem.evalue)) from problem
         said = f"{problem.ename}: {_plain(problem.evalue)}".removesuffix(": ")
         raise StepFailed(f"{spec.name}, cell {problem.cell_index + 1}: {said.rstrip('.')}") from problem
-    except (RuntimeError, TimeoutError, NotJSONError, nbformat.ValidationError) as problem:
-        raise StepFailed(f"{spec.name}{in_cell(target)}: {_plain(str(problem)).rstrip('.')}") from problem
+    except (RuntimeError, TimeoutError, ConnectionError, NotJSONError, nbformat.ValidationError) as problem:
+        said = _plain(str(problem)).rstrip(".")
+        if isinstance(problem, DeadKernelError):
+            said = "its kernel was killed or crashed (the machine may be out of memory)"
+        raise StepFailed(f"{spec.name}{in_cell(target)}: {said}") from problem
     refuse_unfinished(spec, folder)
 
 
@@ -90,7 +105,7 @@ def refuse_unfinished(spec: StepSpec, folder: Path) -> None:
     """
     missing = [name for name in spec.promises if not _has_content(folder / name)]
     if missing:
-        raise StepFailed(f"{spec.name} did not write {missing[0]}")
+        raise StepFailed(f"{spec.name} did not leave {missing[0]}")
     if not _has_content(folder / "steps" / f"{spec.name}.json"):
         raise StepFailed(f"{spec.name} stopped before its last cell")
 
@@ -100,7 +115,7 @@ def _has_content(path: Path) -> bool:
 
 
 def in_cell(notebook: Path) -> str:
-    """The cell that was at work when the notebook was last saved, in words; empty where none is known."""
+    """The cell that was at work when the notebook was last saved, in words; empty where none had begun."""
     import json
 
     try:
@@ -108,7 +123,9 @@ def in_cell(notebook: Path) -> str:
         states = [cell["metadata"].get("papermill", {}).get("status") for cell in cells]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    return f", cell {states.index('running') + 1}" if "running" in states else ""
+    # Of a cell in which the kernel dies papermill says that it is completed.
+    at = states.index("running") + 1 if "running" in states else states.count("completed")
+    return f", cell {at}" if at else ""
 
 
 def mark_unfinished(notebook: Path, problem: str) -> None:
@@ -134,5 +151,6 @@ def mark_unfinished(notebook: Path, problem: str) -> None:
 
 
 def _plain(text: str) -> str:
-    """Text without the colours of a traceback, in one line."""
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
+    """Text without the colours of a traceback, in one line that can still be read."""
+    line = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} …"

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from anime_growth import locks, paths, records
+from anime_growth import locks, parameters, paths, records
 from anime_growth.errors import InputError
 from anime_growth.records import Run
 
@@ -22,6 +22,7 @@ def select(status: str | None, values: Mapping[str, Any], since: str | None) -> 
         raise InputError(f"--status {status}", "is unknown", f"Choose one of {', '.join(CLASSES)}")
     if since is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", since):
         raise InputError(f"--since {since}", "is no day", "Write for example 2026-11-30")
+    parameters.check(values)
     day = (since or "").replace("-", "")
     return [
         run
@@ -45,12 +46,22 @@ def prune(chosen: Iterable[Run], keep: int, dry_run: bool = False) -> list[Run]:
 def _rested_on() -> set[str]:
     """Ids of the runs that the published results and `latest` rest on."""
     found = {records.id_of((paths.runs() / "latest").resolve())}
-    for name in ("run.json", "certificate.json"):
+    for name, told_by in (("run.json", _own_id), ("certificate.json", _verified_against)):
         path = paths.published() / name
-        if path.exists():
-            told = json.loads(path.read_text(encoding="utf-8"))
-            found |= {str(told.get("run_id", "")), str(told.get("against", {}).get("run_id", ""))}
-    return found - {""}
+        try:
+            found |= {told_by(json.loads(path.read_text(encoding="utf-8")))} if path.exists() else set()
+        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+            do = "Restore it with git, so that it is known which runs to keep"
+            raise InputError(paths.shown(path), "is damaged", do) from problem
+    return found
+
+
+def _own_id(record: Mapping[str, Any]) -> str:
+    return str(record.get("run_id", ""))  # the first records that were published had none
+
+
+def _verified_against(certificate: Mapping[str, Any]) -> str:
+    return str(certificate["against"]["name"])
 
 
 def as_data(run: Run) -> dict[str, Any]:

@@ -1,13 +1,18 @@
 """One lock for each folder that is written to, so that two runs never mix."""
 
+import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anime_growth import paths
 from anime_growth.errors import Locked
 
 NAME = ".lock"
+# How soon a fresh lock names its holder, and how long a damaged one is watched before it is taken over.
+NAMED_SECONDS = 1
+DAMAGED_SECONDS = 4
 
 
 @contextmanager
@@ -21,6 +26,8 @@ def held(folder: Path, wait_seconds: float = 0) -> Iterator[None]:
 
     folder.mkdir(parents=True, exist_ok=True)
     lock = SoftFileLock(folder / NAME)
+    if lock.pid is None and _is_damaged(folder / NAME):
+        wait_seconds = max(wait_seconds, DAMAGED_SECONDS)
     try:
         lock.acquire(timeout=wait_seconds)
     except Timeout:
@@ -34,3 +41,21 @@ def held(folder: Path, wait_seconds: float = 0) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether a lock is there that names no holder, and gets none at once as a fresh one does.
+
+    filelock takes over a lock that it cannot read once it has seen that it does not change; but for the
+    holder of an empty one, as a power cut leaves it, it would wait for ever. So something is written to it.
+    (It is not removed, lest a lock be harmed that has come into its place.)
+    """
+    with suppress(OSError), path.open("r+b") as lock:
+        limit = time.monotonic() + NAMED_SECONDS
+        while not os.fstat(lock.fileno()).st_size:
+            if time.monotonic() > limit:
+                lock.write(b"left empty\n")
+                break
+            time.sleep(0.01)
+        return True
+    return False

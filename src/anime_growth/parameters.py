@@ -49,10 +49,7 @@ def check(values: Mapping[str, Any], allowed: Iterable[str] = NAMES, where: str 
     allowed = list(allowed)
     for name in values:
         if name not in allowed:
-            if SECRET.search(name):
-                raise InputError(
-                    f"{where} {name}", "looks like a secret, and parameters are saved in every record", "Leave it out"
-                )
+            _refuse_secret(name, where)
             near = difflib.get_close_matches(name, allowed, n=1)
             hint = f"Did you mean {near[0]}? " if near else ""
             raise InputError(f"{where} {name}", "is unknown", f"{hint}Valid: {', '.join(allowed)}")
@@ -80,6 +77,15 @@ def check(values: Mapping[str, Any], allowed: Iterable[str] = NAMES, where: str 
         ) from problem
 
 
+def _refuse_secret(text: str, where: str) -> None:
+    """Raise InputError where a name looks like that of a secret, without repeating what may be the secret itself."""
+    if SECRET.search(text):
+        name = re.split(r"\W", text)[0]
+        raise InputError(
+            f"{where} {name}", "looks like a secret, and parameters are saved in every record", "Leave it out"
+        )
+
+
 def from_text(pairs: Iterable[str]) -> dict[str, Any]:
     """`name=value` words of a command line as values; whole numbers become int.
 
@@ -90,6 +96,7 @@ def from_text(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, separator, text = pair.partition("=")
         if not separator or not name:
+            _refuse_secret(pair, "parameter")
             raise InputError(f"parameter {pair!r}", "is not written name=value", "Write for example edition=2025")
         if name in values:
             raise InputError(f"parameter {name}", "is given twice", "Give it once")

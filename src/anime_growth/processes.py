@@ -1,6 +1,7 @@
 """Work in a process of its own, which can be ended for certain together with everything it has started."""
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -8,7 +9,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,6 +21,11 @@ from anime_growth import paths
 
 # How often the one that waits looks up, to redraw its clock.
 TICK_SECONDS = 0.2
+# How long what is killed may take to be gone.
+END_SECONDS = 10
+# What asks a command to stop: Ctrl-C, a scheduler, a closed terminal.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PR_SET_CHILD_SUBREAPER = 36  # from the Linux header sys/prctl.h
 NO_TICK: Callable[[], None] = lambda: None  # noqa: E731
 
 
@@ -39,6 +45,25 @@ class Died(Exception):
         return f"its process ended early with exit code {self.code}"
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """What is begun here is brought to its end; Ctrl-C or a scheduler's stop is heard afterwards."""
+    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        yield
+        return
+    heard: list[int] = []
+    before: dict[signal.Signals, Any] = {}
+    try:
+        for number in STOPS:
+            before[number] = signal.signal(number, lambda number, frame: heard.append(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if heard:
+        signal.raise_signal(heard[0])
+
+
 def call_apart(
     work: Callable[[], None], folder: Path, log: Path, seconds: float, tick: Callable[[], None] = NO_TICK
 ) -> None:
@@ -51,15 +76,21 @@ def call_apart(
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_apart, args=(work, theirs, folder, log))
     try:
-        with warnings.catch_warnings():
+        with undisturbed(), warnings.catch_warnings():
             # The threads that fork is warned of are those of numerical libraries, which stand still here.
             warnings.simplefilter("ignore", DeprecationWarning)
             process.start()
         theirs.close()
         problem = _answer(process, ours, seconds, tick)
     finally:
-        end(folder, process)
-        ours.close()
+        with undisturbed():
+            if process.is_alive():
+                os.kill(process.pid, signal.SIGSTOP)  # so that it starts nothing more, nor saves what is half done
+            end(folder, process.pid)
+            if process.pid:
+                process.kill()
+                process.join()
+            ours.close()
     if problem is not None:
         raise problem
 
@@ -83,19 +114,28 @@ def _answer(process: BaseProcess, ours: Connection, seconds: float, tick: Callab
 def _apart(work: Callable[[], None], answer: Connection, folder: Path, log: Path) -> None:
     """The other side: a session of its own, so that Ctrl-C in a terminal reaches only the one that waits."""
     os.setsid()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    _adopt_orphans()
+    for number in STOPS:
         signal.signal(number, signal.SIG_DFL)
+    os.chdir(folder)
     written = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for stream in (1, 2):
         os.dup2(written, stream)
     sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1, closefd=False) for stream in (1, 2))
     threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
+    said = None
     try:
         work()
     except Exception as problem:
-        answer.send(problem)
-    else:
-        answer.send(None)
+        said = problem
+    end(folder, os.getpid())
+    answer.send(said)
+
+
+def _adopt_orphans() -> None:
+    """A descendant whose parent ends becomes a child of this process, which so can find it (on Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _end_with_parent(folder: Path) -> None:
@@ -103,35 +143,29 @@ def _end_with_parent(folder: Path) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        end(folder)
+        end(folder, os.getpid())
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def end(folder: Path, process: BaseProcess | None = None) -> None:
-    """Kill `process` with its children, and whatever carries `folder` as its run in its environment.
+def end(folder: Path, root: int | None = None) -> None:
+    """Kill the descendants of process `root`, and whatever carries `folder` as its run in its environment.
 
-    The environment also finds what has left the family: a cell's background process in a session of
-    its own, or a kernel whose parent was killed.
+    The environment also finds what has no family left: the kernel of a worker that was killed.
     """
-    pid = process.pid if process is not None else None
-    for _ in range(10):  # what is killed may just have started another
-        found = _marked(folder) + (_family(pid) if pid else [])
+    limit = time.monotonic() + END_SECONDS
+    while (found := _marked(folder) + _descendants(root)) and time.monotonic() < limit:
         for one in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
-        if process is not None and pid:
-            process.join(timeout=5)
-        if not found:
-            return
-        psutil.wait_procs(found, timeout=5)
+        time.sleep(0.01)  # and look again: what was killed may just have started another
 
 
-def _family(pid: int) -> list[psutil.Process]:
+def _descendants(root: int | None) -> list[psutil.Process]:
     try:
-        first = psutil.Process(pid)
-        return [first, *first.children(recursive=True)] if first.status() != psutil.STATUS_ZOMBIE else []
+        found = psutil.Process(root).children(recursive=True) if root else []
     except psutil.NoSuchProcess:
         return []
+    return [one for one in found if _is_at_work(one)]
 
 
 def _marked(folder: Path) -> list[psutil.Process]:
@@ -142,4 +176,12 @@ def _marked(folder: Path) -> list[psutil.Process]:
                 found.append(one)
         except (psutil.Error, OSError):  # another user's, or gone meanwhile
             continue
-    return found
+    return [one for one in found if _is_at_work(one)]
+
+
+def _is_at_work(process: psutil.Process) -> bool:
+    """Whether it can still do anything; one that has ended stays in the list until its parent has noticed."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -45,7 +45,9 @@ class Run:
     @property
     def exit_class(self) -> str:
         """done, failed, refused, deadline, stopped, killed or running."""
-        return str(self.record.get("exit_class", "unknown"))
+        said = str(self.record.get("exit_class", "unknown"))
+        # On a full disk the record of a failed run may be the one that it began with.
+        return "failed" if said == "running" and self.folder.name.startswith("failed-") else said
 
     @property
     def seconds(self) -> float | None:
@@ -90,7 +92,7 @@ def read(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        _ = record["parameters"], record["raw_files"]
+        _ = {**record["parameters"], **record["raw_files"], **record.get("steps", {})}
     except FileNotFoundError as problem:
         raise InputError(paths.shown(folder), "has no run.json, so it is no run", _NAME_A_RUN) from problem
     except (OSError, ValueError, KeyError, TypeError) as problem:

@@ -19,8 +19,9 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from anime_growth import cells, codebook, doubts, links, narrative, trace
+from anime_growth import cells, codebook, doubts, links, narrative, paths, trace
 from anime_growth.claims import VERDICTS
+from anime_growth.errors import InputError
 from anime_growth.quantities import MODEL_WORDS, Quantities
 from anime_growth.series import slug_of
 from anime_growth.trace import Record
@@ -121,6 +122,18 @@ def doubt_rows(found: pd.DataFrame, q: Quantities) -> list[dict[str, Any]]:
     ]
 
 
+def published_slips() -> pd.DataFrame | None:
+    """What canary.write left among the published results; none where it has not been there."""
+    path = paths.published() / doubts.CANARY
+    if not path.exists():
+        return None
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)[list(doubts.SLIP_COLUMNS)]
+    except (OSError, ValueError, KeyError) as problem:
+        do = "Restore it with git, or delete it"
+        raise InputError(paths.shown(path), "is damaged or of another version", do) from problem
+
+
 def _counts(values: Iterable[str], order: Iterable[str] = ()) -> dict[str, int]:
     """How often each value occurs, those of `order` first."""
     listed = list(values)
@@ -166,6 +179,7 @@ def write_html(
     evidence = (key for row in claims for key in row["evidence"])
     shown = list(dict.fromkeys(key for key in (*links.keys_in("".join(linked)), *evidence) if key in q))
     wrong["Numbers that rest on weak rows"] = doubt_rows(doubts.weak_rows(shown, record), q)
+    wrong["Slips in the raw figures"] = doubt_rows(doubts.slips(published_slips()), q)
     families = codebook.as_rows(record)
     rows = [*claims, *(row for table in wrong.values() for row in table)]
     ids = {name for row in rows for name in row["sources"]} | {name for family in families for name in family.sources}

@@ -10,14 +10,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anime_growth import clean, disk, execution, locks, parameters, paths, processes, records, rules, sources
+from anime_growth import clean, disk, errors, execution, locks, parameters, paths, processes, records, rules, sources
 from anime_growth.errors import DeadlinePassed, InputError, StepFailed, Stopped
 from anime_growth.pipeline import STEPS, StepSpec
 
@@ -59,6 +59,7 @@ def run(
     rules.articles(chosen.articles)
     for spec in STEPS.values():
         execution.refuse_unfit(paths.notebooks() / f"{spec.name}.ipynb")
+    execution.load()
     with locks.held(paths.runs(), limits.wait):
         _refuse_other_latest()
         disk.finish_replacing()
@@ -93,6 +94,7 @@ def _transaction(
     started = datetime.now(UTC)
     run_id = _free_id(started)
     record = records.begin(run_id, started, chosen, edition)
+    finished = paths.runs() / run_id
     work = paths.runs() / f"working-{run_id}"
     (work / "notebooks").mkdir(parents=True)
     try:
@@ -108,16 +110,21 @@ def _transaction(
                 records.write(_ended(record, work, "done"), work)
                 before_end(work)
             log.info("all steps done", extra={"event": "done", "run_id": run_id})
+        for spec in STEPS.values():  # a later step may have spoilt what an earlier one left
+            execution.refuse_unfinished(spec, work)
         records.write(_ended(record, work, "done"), work)
         disk.settle(work)
-        finished = paths.runs() / run_id
-        work.rename(finished)
+        with processes.undisturbed():
+            work.rename(finished)
+            disk.settle_names(paths.runs())
+            point_latest(finished)
     except BaseException as problem:
-        if work.exists():
-            _keep_failed(work, record, problem)
+        with processes.undisturbed():
+            if work.exists():
+                _keep_failed(work, record, problem)
+        if isinstance(problem, KeyboardInterrupt) and finished.exists():
+            raise Stopped(f"stopped from outside when {paths.shown(finished)} was done.") from problem
         raise
-    disk.settle_names(paths.runs())
-    point_latest(finished)
     return finished
 
 
@@ -157,8 +164,8 @@ def _step(
 
 def _ended(record: dict[str, Any], folder: Path, exit_class: str, problem: str = "") -> dict[str, Any]:
     """The record of a run that has ended, with the hashes of what it left."""
-    for leftover in (*folder.glob("kernel-ipc-*"), *folder.glob("notebooks/*.part")):
-        leftover.unlink()
+    for leftover in (*folder.glob("kernel-*"), *folder.glob("notebooks/*.part")):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     return {
         **record,
         "ended": records.now(),
@@ -168,21 +175,25 @@ def _ended(record: dict[str, Any], folder: Path, exit_class: str, problem: str =
     }
 
 
-def _keep_failed(work: Path, record: dict[str, Any], problem: BaseException) -> None:
-    """Keep what a failed run left under its failed name, and tell `problem` where that is."""
+def _why(problem: BaseException) -> tuple[str, str]:
+    """How a run ended, as an exit class, and why, in one line."""
     match problem:
-        case InputError():
-            exit_class = "refused"
-        case DeadlinePassed():
-            exit_class = "deadline"
         case KeyboardInterrupt():
-            exit_class = "stopped"
-        case _:
-            exit_class = "failed"
-    said = "stopped from outside" if exit_class == "stopped" else str(problem) or type(problem).__name__
+            return "stopped", "stopped from outside"
+        case OSError():
+            return "failed", errors.of_system(problem)
+    kinds = {InputError: "refused", DeadlinePassed: "deadline"}
+    said = " ".join(str(problem).split()) or type(problem).__name__
+    return kinds.get(type(problem), "failed"), said
+
+
+def _keep_failed(work: Path, record: dict[str, Any], problem: BaseException) -> None:
+    """Keep what a failed run left under its failed name; raises `problem` anew where it can say where that is."""
+    exit_class, said = _why(problem)
     read = _as_failed(work, record, exit_class, said)
-    if isinstance(problem, StepFailed):
-        raise type(problem)(f"{said}. Read {paths.shown(read)}.") from problem
+    if isinstance(problem, StepFailed | OSError):
+        kind = type(problem) if isinstance(problem, StepFailed) else StepFailed
+        raise kind(f"{said.rstrip('.')}. Read {paths.shown(read)}.") from problem
     if isinstance(problem, KeyboardInterrupt):
         raise Stopped(f"stopped from outside. What was done is kept in {paths.shown(read)}.") from problem
 
@@ -190,11 +201,11 @@ def _keep_failed(work: Path, record: dict[str, Any], problem: BaseException) -> 
 def _as_failed(work: Path, record: dict[str, Any], exit_class: str, said: str) -> Path:
     """Give a run that did not end its failed name; what to read of it."""
     unfinished = next((name for name in STEPS if name not in record["steps"]), "")
-    try:
+    with suppress(OSError):  # a full disk: what could be written is there
         execution.mark_unfinished(work / "notebooks" / f"{unfinished}.ipynb", said)
+    with suppress(OSError):
         records.write(_ended(record, work, exit_class, said), work)
-    except OSError:
-        pass  # a full disk: what could be written is there
+        disk.settle(work)
     failed = work.with_name(f"failed-{record['run_id']}")
     work.rename(failed)
     notebook = failed / "notebooks" / f"{unfinished}.ipynb"
@@ -210,10 +221,9 @@ def _logged(work: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as problem:
-        said = {"msg": str(problem) or type(problem).__name__, "levelname": "ERROR"}
-        told = (InputError, StepFailed, KeyboardInterrupt)
-        trail = None if isinstance(problem, told) else (type(problem), problem, problem.__traceback__)
-        handler.handle(logging.makeLogRecord({**said, "exc_info": trail}))
+        plain = isinstance(problem, InputError | StepFailed | KeyboardInterrupt)
+        trail = None if plain else (type(problem), problem, problem.__traceback__)
+        handler.handle(logging.makeLogRecord({"msg": _why(problem)[1], "levelname": "ERROR", "exc_info": trail}))
         raise
     finally:
         log.removeHandler(handler)
@@ -250,12 +260,12 @@ def point_latest(finished: Path) -> None:
 
 def clean_up() -> None:
     """Under the lock: end what a killed run left running, and keep what it had done as failed."""
-    for folder in paths.runs().glob("working-*"):
+    for folder in filter(records.id_of, paths.runs().glob("working-*")):
         processes.end(folder)
-        try:
-            record = records.read(folder)
-        except InputError:
-            record = {"run_id": records.id_of(folder), "parameters": {}, "raw_files": {}, "steps": {}}
+        run_id = records.id_of(folder)
+        record: dict[str, Any] = {"run_id": run_id, "parameters": {}, "raw_files": {}, "steps": {}}
+        with suppress(InputError):
+            record |= {**records.read(folder), "run_id": run_id}
         _as_failed(folder, record, "killed", "the run was killed before it could say why")
     for leftover in paths.runs().glob(".latest-*"):
         leftover.unlink()

@@ -283,6 +283,10 @@ def raw_files(but: Path | None = None) -> list[RawFile]:
         for path in sorted(paths.raw().glob(f"articles/*/*/{CLAIMS}.csv"))
         if path not in listed and path.is_file()
     ]
+    for file in files:
+        if not file.path.resolve().is_relative_to(paths.raw().resolve()):
+            do = "Put the file itself into a folder of its source and edition"
+            raise InputError(paths.shown(file.path), "lies outside data/raw", do)
     if not files:
         raise InputError(
             paths.shown(paths.raw()), "holds no raw figures", "Clone the repository again, or set ANIME_GROWTH_HOME"

@@ -85,6 +85,23 @@ SPOILED = {
             "nine categories 2023, edition 2024",
         )
     ],
+    "units_fit_measures": [
+        (
+            ("consumer_prices", {"year": 2010, "series": "all_items_index_2020_100"}),
+            {"unit": "%"},
+            "all_items_index_2020_100, 2010, % stands against 2020=100",
+        ),
+        (
+            ("market_cap", {"date": "2025-06-30", "entity": "nine main automakers", "measure": "combined market cap"}),
+            {"unit": "%"},
+            "combined market cap, 2025-06-30, % stands against trn JPY",
+        ),
+        (
+            ("market_cap", {"measure": "first crossover since"}),
+            {"unit": "trn JPY"},
+            "first crossover since, 2025-06-30, trn JPY stands against year",
+        ),
+    ],
     "derived_rows_recompute": [
         (
             ("content_exports", {"year": 2021, "sector": "total", "is_derived": True}),
@@ -123,7 +140,7 @@ SPOILED = {
 
 def test_the_real_figures_pass_every_check(tables):
     result = checks.run(tables)
-    assert list(result["check"]) == list(checks._checks(tables))
+    assert list(result["check"]) == list(checks.CHECKS)
     assert result.set_index("check")["declared_exceptions"].to_dict() == {
         check: 2 if check == "studio_readings_agree" else 0 for check in result["check"]
     }
@@ -137,8 +154,8 @@ def test_no_check_passes_for_want_of_anything_to_compare(tables):
     assert counts["summary_growth_agrees"] == 23 + 3 * 22
 
 
-def test_every_check_has_a_copy_that_it_refuses(tables):
-    assert set(SPOILED) == set(checks._checks(tables))
+def test_every_check_has_a_copy_that_it_refuses():
+    assert set(SPOILED) == set(checks.CHECKS)
 
 
 @pytest.mark.parametrize(
@@ -148,10 +165,9 @@ def test_every_check_has_a_copy_that_it_refuses(tables):
 def test_a_spoiled_figure_is_refused_by_the_check_that_guards_it(tables, check, spoiled, cells, item):
     table, row = spoiled
     copy = put(tables, table, row, **cells)
-    what, _ = checks._checks(tables)[check]
     with pytest.raises(InputError) as refused:
         checks.run(copy)
-    assert f"{what}, but for {item}" in str(refused.value)
+    assert f"{checks.CHECKS[check].what}, but for {item}" in str(refused.value)
     assert " stands against " in str(refused.value)
     assert "declare it in src/anime_growth/checks.py" in str(refused.value)
 
@@ -164,6 +180,11 @@ def test_two_rounded_parts_may_miss_their_rounded_sum_by_one(tables):
 def test_a_figure_that_is_not_there_does_not_agree():
     assert not checks.Comparison("any", math.nan, 1.0, 1.0, "").holds
     assert not checks.Comparison("any", 1.0, math.nan, 1.0, "").holds
+
+
+def test_words_agree_only_where_they_are_the_same():
+    assert checks.Comparison("any", "%", "%", 0.0, "").holds
+    assert not checks.Comparison("any", "%", "year", 1e9, "").holds
 
 
 def test_a_gap_at_the_tolerance_holds_and_one_above_it_does_not():
@@ -202,6 +223,24 @@ def test_a_declaration_excuses_its_own_check_only(tables, monkeypatch):
     row = {"edition_label": "2025 (prelim 2025-10-30)", "series": "total"}
     with pytest.raises(InputError, match="must add up to the total"):
         checks.run(put(tables, "market_editions", row, level_jpy_100m=38500.0))
+
+
+def test_after_a_touch_only_checks_that_read_the_touched_table_are_made_again(tables):
+    spoiled = put(tables, "market_printed", {"year": 2002}, overseas_jpy_100m=3726.0)
+    made = checks.run(spoiled, ["exchange_rates"])["check"]
+    assert set(made) == {name for name, check in checks.CHECKS.items() if "exchange_rates" in check.reads}
+    with pytest.raises(InputError, match="collector's summary must repeat"):
+        checks.run(spoiled, ["market_printed"])
+    stale = put(tables, "studio_editions", {"year": 2021, "series": "total", "edition": 2023}, level_jpy_100m=2972.0)
+    checks.run(stale, ["market_printed"])
+    with pytest.raises(InputError):
+        checks.run(stale, ["studio_editions"])
+
+
+def test_the_checks_read_every_table_that_holds_figures_of_the_study(tables):
+    figures = {name for name in tables if {"raw_cell", "raw_row"} & set(tables[name].columns)}
+    not_checked = {"regions", "targets", "annual_series", "series_levels"}
+    assert figures - {table for check in checks.CHECKS.values() for table in check.reads} == not_checked
 
 
 def test_every_declaration_gives_its_reason():

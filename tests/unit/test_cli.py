@@ -96,6 +96,7 @@ def test_runs_are_listed_newest_first_and_chosen_by_parameter_status_and_day(ani
     ("words", "said"),
     [
         (["--status", "bad"], "--status bad: is unknown. Choose one of done, failed"),
+        (["-p", "edtion=2024"], "parameter edtion: is unknown. Did you mean edition?"),
         (["--since", "yesterday"], "--since yesterday: is no day. Write for example 2026-11-30."),
     ],
 )
@@ -109,12 +110,16 @@ def test_pruning_keeps_the_newest_what_is_latest_and_what_the_published_results_
     published = study / "data/processed/published"
     published.mkdir()
     (published / "run.json").write_text(json.dumps({"run_id": "20260101T000001Z"}))
-    (published / "certificate.json").write_text(json.dumps({"against": {"run_id": "20260101T000002Z"}}))
+    (published / "certificate.json").write_text(json.dumps({"against": {"name": "20260101T000002Z"}}))
     folder = study / "data/processed/runs"
     assert anime_growth("runs", "--keep", "1", "--dry-run").output.count("would remove") == 1
     assert len(list(folder.glob("2*"))) == 4
     assert "removed data/processed/runs/20260101T000003Z" in anime_growth("runs", "--keep", "0").output
     assert sorted(path.name[-3:-1] for path in folder.glob("2*")) == ["01", "02", "04"]
+    (published / "run.json").write_text("{")
+    refused = anime_growth("runs", "--keep", "0")
+    assert refused.exit_code == 2 and "data/processed/published/run.json: is damaged" in refused.output
+    assert len(list(folder.glob("2*"))) == 3
 
 
 @pytest.mark.parametrize(

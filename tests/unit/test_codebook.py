@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from anime_growth import clean, codebook, ledger, paths, pipeline, projections, series, targets, units
+from anime_growth import clean, codebook, paths, pipeline, projections, series, targets, units
 from anime_growth.errors import InputError
 from anime_growth.quantities import MODEL_WORDS, Quantities
 from anime_growth.trace import Record
@@ -190,8 +190,8 @@ def test_every_table_names_what_makes_it():
             continue
         module, _, function = table.by.rpartition(".")
         assert callable(getattr(importlib.import_module(f"anime_growth.{module}"), function)), table.by
-        if name == ledger.path().stem:
-            assert table.step == "anime-growth publish"
+        if table.step == "anime-growth publish":
+            assert (paths.published() / f"{name}.csv").exists(), name
         else:
             promised = pipeline.STEPS[table.step].promises
             assert f"tables/{name}.csv" in promised or f"{name}.csv" in promised, name
@@ -203,6 +203,51 @@ def test_every_table_names_what_makes_it():
 def test_a_table_or_column_that_is_not_described_is_refused_by_name(header, named):
     with pytest.raises(InputError, match=rf"{named}: .*codebook\.yml"):
         codebook.columns(header)
+
+
+# --- tolerances ---
+def test_a_tolerance_names_models_families_tables_and_figures_that_there_are():
+    figures = {figure for step in pipeline.STEPS.values() for figure in step.figures}
+    for item in BOOK.tolerances:
+        assert {*item.models} <= {*MODEL_WORDS}
+        assert {*item.of} <= {*FAMILIES, *BOOK.tables, *figures}
+        assert item.reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("key", "relative"),
+    [
+        ("market.overseas.growth.2024", 1e-6),
+        ("trend.overseas.local_linear.growth", 1e-6),
+        ("trend.overseas.damped_trend.growth", 1e-5),
+        ("backtest.overseas.damped_trend.mase.h1", 1e-5),
+        ("backtest.overseas.damped_trend.male.sample_from_2012.h1", 1e-3),
+        ("backtest.overseas.drift.male.sample_from_2012.h1", 1e-6),
+        ("no.such.key", 1e-6),
+    ],
+)
+def test_a_quantity_has_the_tolerance_of_its_model_in_its_family(key, relative):
+    assert codebook.tolerance_of(key) == relative
+
+
+@pytest.mark.parametrize(
+    ("table", "model", "relative"),
+    [
+        ("backtest", "drift", 1e-6),
+        ("backtest", "combination", 1e-3),
+        ("trends", "combination", 1e-5),
+        ("market", "", 1e-6),
+    ],
+)
+def test_a_row_has_the_tolerance_of_its_model_in_its_table(table, model, relative):
+    assert codebook.tolerance_in(table, model) == relative
+
+
+def test_the_codebook_shows_each_tolerance_with_its_reason():
+    shown = codebook.as_markdown(paths.published()).split("### Tolerances")[1]
+    assert "1e-06 of it, except:" in shown
+    for item in BOOK.tolerances:
+        assert item.reason in shown and f"{item.relative:g}" in shown and all(f"`{name}`" in shown for name in item.of)
 
 
 # --- the file ---
@@ -224,6 +269,14 @@ def test_a_table_or_column_that_is_not_described_is_refused_by_name(header, name
         (lambda book: book["placeholders"]["year"].update(pattern="(x)"), "placeholders, year", "capturing group"),
         (lambda book: book["placeholders"]["year"].update(one_of=["x"]), "placeholders, year", "either pattern or"),
         (lambda book: book["quantities"].append(book["quantities"][0]), "the file", "is given twice"),
+        (lambda book: book["tolerances"][0].pop("reason"), "tolerances, 0, reason", "required"),
+        (lambda book: book["tolerances"][0].update(relative=1e-7), "tolerances, 0, relative", "greater than 0.000001"),
+        (lambda book: book["tolerances"][0]["models"].append("drfit"), "the file", "tolerance of drfit, which is no"),
+        (
+            lambda book: book["tolerances"][1]["of"].append("no.{year}"),
+            "the file",
+            "tolerance of no.{year}, which is no",
+        ),
         (lambda book: book.clear(), "placeholders", "required"),
     ],
 )

@@ -1,0 +1,124 @@
+"""A study whose chain is quick: for tests of how runs are made, stopped, compared and explained.
+
+`lighten(study)` rewrites the notebooks of a copy of the study. What stays as it is: notebook 1 with all
+its checks, the quantities of notebook 2, each step's parameters, and every file that a step promises.
+What becomes light: nothing is drawn (figures are blank), the tables of notebooks 3 to 6 have a header
+and no rows, and instead of models, claims and a narrative there is what a hand can check:
+
+    trend.overseas.drift.growth             compound growth from `start_year` to the last year [% a year]
+    projection.overseas.drift.p50.<year>    the last level carried on at that growth to `horizon_year`,
+                                            and the one row of the table of projections
+    claim L01 of the article `light`        supported where overseas revenue rose by more than 20 % in
+                                            the last year, else contradicted
+
+With another `series` than market.overseas its name takes the place of `overseas`; `basis` has no effect.
+"""
+
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell
+
+from anime_growth import paths
+from anime_growth.pipeline import STEPS
+
+# Columns of the tables are those of the committed results, whichever study a test has made the current one.
+PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "processed" / "published"
+
+OPENED = """\
+import pandas as pd
+
+from anime_growth import arithmetic, pipeline, trace, units
+from anime_growth.quantities import Quantities
+
+step = pipeline.start("{name}", globals())
+known, chosen = step.quantities(), step.parameters
+levels = {{int(item.period): item for key, item in known.items() if key.startswith(f"{{chosen.series}}.level.")}}
+first, last = min(year for year in levels if year >= chosen.start_year), max(levels)
+average = arithmetic.cagr_pct(levels[last].value, levels[first].value, last - first)
+ends, series = [levels[first].key, levels[last].key], chosen.series.split(".")[1]
+"""
+
+BLANK = """\
+from types import SimpleNamespace
+
+import pandas as pd
+
+drawn, svg = pd.DataFrame(columns=["year", "value"]), b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+for name in step.spec.figures:
+    step.save_figure(SimpleNamespace(name=name, data=drawn, svg=lambda: svg))
+"""
+
+EMPTY = """\
+columns = {columns}
+for name in step.spec.tables:
+    step.save_table(name, pd.DataFrame(columns=columns[name]))
+"""
+
+MADE = {
+    "03_fit_trends": """\
+key = f"trend.{series}.drift.growth"
+known.record(key, average, units.PERCENT_A_YEAR, "average growth", "light chain", ends)
+step.save_quantities(Quantities(items=[known[key]]))
+""",
+    "04_project_targets": """\
+key = f"projection.{series}.drift.p50.{chosen.horizon_year}"
+level = levels[last].value * (1 + average / 100) ** (chosen.horizon_year - last)
+known.record(key, level, units.JPY_100M, "median forecast", "light chain", ends)
+step.save_quantities(Quantities(items=[known[key]]))
+row = {"series": chosen.series, "basis": chosen.basis, "start_year": first, "last_year": last, "model": "drift"}
+row |= {name: level for name in columns["projections"] if name.startswith("p")}
+row |= {"year": chosen.horizon_year, "unit": units.JPY_100M.name}
+step.save_table("projections", pd.DataFrame([row]))
+""",
+    "05_check_claims": """\
+growth = known[f"market.overseas.growth.{last}"]
+row = {name: "" for name in columns["verdicts"]} | {"claim_id": "L01", "article": "light", "stated": "more than 20 %"}
+row |= {"article_words": "the light article", "subject": "overseas anime market", "measure": "growth of the last year"}
+row |= {"period": growth.period, "kind": "growth", "computed": growth.text, "evidence": growth.key}
+row |= {"verdict": "supported"} if growth.value > 20 else {"verdict": "contradicted", "caveat": f"Only {growth.text}."}
+step.save_text("verdicts.csv", pd.DataFrame([row]).to_csv(index=False, lineterminator="\\n"))
+step.save_quantities(Quantities())
+""",
+    "06_narrative": """\
+said = f"The overseas market came to {levels[last].text} in {last}."
+for name in ("narrative.md", "finding.md", "limits.md"):
+    step.save_text(name, f"{said}\\n")
+for name in ("report.html", "trace.html"):
+    step.save_text(name, f"<!doctype html><title>{name}</title><p>{said}</p>\\n")
+step.save_all_quantities(known, trace.raw_rows(step.tables() | step.tables("claims")))
+""",
+}
+
+
+def lighten(study: Path) -> None:
+    """Make the notebooks below `study` light; its other files are not touched."""
+    for path in sorted((study / paths.notebooks().name).glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        if path.stem in MADE:
+            parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+            empty = EMPTY.format(columns=_columns(path.stem))
+            sources = (OPENED.format(name=path.stem), BLANK, empty, MADE[path.stem], "step.finish()")
+            notebook.cells = [parameters, *map(new_code_cell, sources)]
+        elif path.stem == "02_describe_market":
+            notebook.cells = [_undrawn(cell) for cell in notebook.cells]
+            notebook.cells.insert(-1, new_code_cell(BLANK))
+        for number, cell in enumerate(notebook.cells):
+            cell.id = f"light-{number}"  # not a random one: the same study is the same text
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(notebook, path)
+
+
+def _columns(step: str) -> dict[str, list[str]]:
+    """The columns of every table that a step makes, and of the verdicts."""
+    files = [*(PUBLISHED / "tables" / f"{table}.csv" for table in STEPS[step].tables), PUBLISHED / "verdicts.csv"]
+    return {path.stem: path.read_text(encoding="utf-8").partition("\n")[0].split(",") for path in files}
+
+
+def _undrawn(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A cell of notebook 2 without its drawings, and without the library that draws, which is slow to load."""
+    if cell.cell_type == "code":
+        kept = [line for line in cell.source.splitlines() if not line.startswith("step.save_figure(")]
+        cell.source = "\n".join(kept).replace("import describe, figures,", "import describe,")
+    return cell
