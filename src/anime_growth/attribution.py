@@ -394,7 +394,7 @@ def prepare(before: Path, after: Path, shop: "Workshop") -> tuple[Plan, dict[str
     said: dict[str, str] = {}
     swaps: dict[str, State] = {}
     if (newer := theirs[DATA]) and newer != data:
-        said = _data_swaps(base, newer, shop, swaps)
+        said, swaps = _data_swaps(base, newer, shop)
     shared = {name: new["parameters"][name] for name in base.parameters if name in new["parameters"]}
     if what := unlike("parameter", only=shared):
         said[PARAMETERS], swaps[PARAMETERS] = what, replace(base, parameters={**base.parameters, **shared})
@@ -477,24 +477,19 @@ def _unlike(differences: Iterable[Difference], *kinds: str, only: Iterable[str] 
     return words.listed([*named[:MOST_NAMED], *more])
 
 
-def _data_swaps(base: State, newer: Path, shop: "Workshop", swaps: dict[str, State]) -> dict[str, str]:
-    """Add the swaps of data to `swaps`: of both kinds, or of the one that there is. What each is, in words."""
-    raw = {name: shop.folder / f"raw with {name}" for name in (NEW, RESTATED)}
+def _data_swaps(base: State, newer: Path, shop: "Workshop") -> tuple[dict[str, str], dict[str, State]]:
+    """What differs in the data, by its kind in words, and the older state with either kind swapped or both."""
+    new, restated = (shop.folder / f"raw with {name}" for name in (NEW, RESTATED))
+    both = replace(base, data=newer)
+    swaps = {NEW: replace(both, raw=new), RESTATED: replace(base, raw=restated), DATA: both}
     try:
-        separated = separate(base.data / RAW, newer / RAW, raw[NEW], raw[RESTATED])
+        separated = separate(base.data / RAW, newer / RAW, new, restated)
     except Refused as problem:
-        swaps[DATA] = replace(base, data=newer)
-        return {DATA: f"cannot be separated: {problem}"}
-    grown = "" if records.file_hash(base.data / LEDGER) == records.file_hash(newer / LEDGER) else "published forecasts"
-    said = {NEW: ", ".join(filter(None, (separated.new, grown))), RESTATED: separated.restated}
-    said = {name: what for name, what in said.items() if what}
-    if len(said) == 1:
-        swaps |= {name: replace(base, data=newer) for name in said}
-    elif said:
-        swaps[NEW] = replace(base, data=newer, raw=raw[NEW])
-        swaps[RESTATED] = replace(base, raw=raw[RESTATED])
-        swaps[DATA] = replace(base, data=newer)
-    return said
+        return {DATA: f"cannot be separated: {problem}"}, swaps
+    ledgers = [records.file_hash(study / LEDGER) for study in (base.data, newer)]
+    grown = "published forecasts" if ledgers[0] != ledgers[1] else ""
+    said = {NEW: words.listed([part for part in (separated.new, grown) if part]), RESTATED: separated.restated}
+    return {name: what for name, what in said.items() if what}, swaps
 
 
 class Workshop:

@@ -266,7 +266,12 @@ def slips(found: pd.DataFrame | None) -> pd.DataFrame:
     if found is None:
         say = "The published results hold no table of slips; `anime-growth publish` makes it."
         return _table([{"about": "Slips in raw cells", "kind": "not yet known", "say": say}])
-    rows = [
+    tried = (
+        "each slip was made by itself in a copy of the figures: a number a tenth larger, digits or letters swapped, a "
+        "row deleted, another unit; the files' hashes were kept in step, as they would notice every edit"
+    )
+    rows = [{"about": "Slips in raw cells", "kind": "what was tried", "say": _sentences(tried)}]
+    rows += [
         {"about": about, "kind": "share noticed", "say": _share(chosen)}
         for about, chosen in (
             ("Raw cells under the README's finding", found[found["under"] == "finding"]),
@@ -278,7 +283,7 @@ def slips(found: pd.DataFrame | None) -> pd.DataFrame:
         row = ", ".join(f"{name} {text}" for name, text in parts["row"].items())
         typed = f"{slip['after']} for {slip['before']}" if slip["after"] else slip["before"]
         say = _sentences(
-            f"{parts['file']}, {row}, {slip['column']}: {typed}", slip["reason"] or "The reason is not known"
+            f"in {parts['file']}, {row}, {slip['column']}: {typed}", slip["reason"] or "the reason is not known"
         )
         rows.append({"about": capital(slip["change"]), "kind": "not noticed", "say": say})
     return _table(rows)
@@ -286,18 +291,19 @@ def slips(found: pd.DataFrame | None) -> pd.DataFrame:
 
 def _share(found: pd.DataFrame) -> str:
     """How many of these slips are noticed, at once or only beside published results."""
-    noticed = int((found["noticed_by"] != "").sum())
-    # Rounded down, so that a hundred per cent is all of them.
-    share = math.floor(1000 * noticed / len(found)) / 10 if len(found) else 0
     counts = found["noticed_by"].value_counts()
 
-    def told(names: Iterable[str]) -> str:
-        return listed([f"{counts[name]} {NOTICES[name]}" for name in names if name in counts]) or "none"
+    def of(names: Iterable[str]) -> str:
+        count = sum(int(counts.get(name, 0)) for name in names)
+        # Rounded down, so that a hundred per cent is all of them.
+        return f"{count} ({math.floor(1000 * count / len(found)) / 10:g} %)" if len(found) else "none"
 
+    def told(names: list[str]) -> str:
+        return listed([f"{counts[name]} {NOTICES[name]}" for name in names if name in counts])
+
+    at_once, beside = ([name for name in NOTICES if (name in AT_ONCE) is is_at_once] for is_at_once in (True, False))
     return _sentences(
-        f"{noticed} of {len(found)} slips in {found['cell'].nunique()} cells were noticed in the published run, "
-        f"{share:g} %; each was made by itself (a figure a tenth larger, digits or letters swapped, a row deleted, "
-        "another unit), and hashes were kept in step, as they would notice every edit",
-        f"at once: {told(AT_ONCE)}",
-        f"only beside published results: {told(name for name in NOTICES if name not in AT_ONCE)}",
+        f"of {len(found)} slips in {found['cell'].nunique()} cells {of(NOTICES)} were noticed in the published run",
+        f"{of(at_once)} at once: {told(at_once)}",
+        f"{of(beside)} only beside the published results: {told(beside)}",
     )

@@ -103,11 +103,12 @@ def refuse_unfinished(spec: StepSpec, folder: Path) -> None:
 
     A notebook may stop early without an error, by sys.exit for one, which papermill takes for success.
     """
+    if not _has_content(folder / "steps" / f"{spec.name}.json"):
+        at = in_cell(place(spec, folder))
+        raise StepFailed(f"{spec.name}{at}: stopped without an error, and before its last cell")
     missing = [name for name in spec.promises if not _has_content(folder / name)]
     if missing:
         raise StepFailed(f"{spec.name} did not leave {missing[0]}")
-    if not _has_content(folder / "steps" / f"{spec.name}.json"):
-        raise StepFailed(f"{spec.name} stopped before its last cell")
 
 
 def _has_content(path: Path) -> bool:
@@ -120,18 +121,21 @@ def in_cell(notebook: Path) -> str:
 
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        states = [cell["metadata"].get("papermill", {}).get("status") for cell in cells]
-    except (OSError, ValueError, KeyError, TypeError):
+        begun = [number for number, cell in enumerate(cells, 1) if _has_begun(cell)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
-    # Of a cell in which the kernel dies papermill says that it is completed.
-    at = states.index("running") + 1 if "running" in states else states.count("completed")
-    return f", cell {at}" if at else ""
+    return f", cell {begun[-1]}" if begun else ""
+
+
+def _has_begun(cell: Mapping[str, Any]) -> bool:
+    """Whether papermill came to a cell. (Its status does not tell: once a kernel has died, all are "completed".)"""
+    return bool(cell["metadata"].get("papermill", {}).get("start_time"))
 
 
 def mark_unfinished(notebook: Path, problem: str) -> None:
-    """Say at the end of a saved notebook that it did not reach its end, and why.
+    """Say in a saved notebook where it ended, at its end why, and take back what papermill says else.
 
-    After a killed kernel papermill's own marks say "completed". (At the end, so that cells keep their numbers.)
+    (At the end, so that cells keep their numbers.)
     """
     import nbformat
 
@@ -139,12 +143,14 @@ def mark_unfinished(notebook: Path, problem: str) -> None:
         saved = nbformat.read(notebook, as_version=4)
     except Exception:  # whatever is left is kept as it is
         return
+    for cell in saved.cells:
+        if not _has_begun(cell):
+            cell.metadata.setdefault("papermill", {})["status"] = "pending"
+    for cell in [cell for cell in saved.cells if _has_begun(cell)][-1:]:
+        cell.metadata["papermill"]["status"] = "failed"
     note = nbformat.v4.new_markdown_cell(f"**This notebook did not reach its end.** {problem}")
     note.metadata["tags"] = ["unfinished"]
     saved.cells.append(note)
-    for cell in saved.cells:
-        if cell.metadata.get("papermill", {}).get("status") in ("running", "pending"):
-            cell.metadata["papermill"]["status"] = "failed"
     saved.metadata.setdefault("papermill", {})["exception"] = True
     nbformat.write(saved, f"{notebook}.part")
     os.replace(f"{notebook}.part", notebook)

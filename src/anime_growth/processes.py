@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
@@ -18,6 +19,7 @@ from typing import Any
 import psutil
 
 from anime_growth import paths
+from anime_growth.errors import InputError, StepFailed
 
 # How often the one that waits looks up, to redraw its clock.
 TICK_SECONDS = 0.2
@@ -127,6 +129,8 @@ def _apart(work: Callable[[], None], answer: Connection, folder: Path, log: Path
     try:
         work()
     except Exception as problem:
+        if not isinstance(problem, InputError | StepFailed):
+            traceback.print_exc()
         said = problem
     end(folder, os.getpid())
     answer.send(said)

@@ -99,19 +99,20 @@ def _transaction(
     (work / "notebooks").mkdir(parents=True)
     try:
         records.write(record, work)
-        with _logged(work), _environment(paths.RUN_VARIABLE, str(work)):
-            begun = time.monotonic()
-            for spec in STEPS.values():
-                on_step(spec.name)
-                given = {name: getattr(chosen, name) for name in spec.parameters if name in values}
-                record["steps"][spec.name] = _step(spec, given, work, record, tick, limits, begun)
-                records.write(record, work)
-            if before_end is not None:
-                records.write(_ended(record, work, "done"), work)
-                before_end(work)
+        with _logged(work):
+            with _environment(paths.RUN_VARIABLE, str(work)):
+                begun = time.monotonic()
+                for spec in STEPS.values():
+                    on_step(spec.name)
+                    given = {name: getattr(chosen, name) for name in spec.parameters if name in values}
+                    record["steps"][spec.name] = _step(spec, given, work, record, tick, limits, begun)
+                    records.write(record, work)
+                for spec in STEPS.values():  # a later step may have spoilt what an earlier one left
+                    execution.refuse_unfinished(spec, work)
+                if before_end is not None:
+                    records.write(_ended(record, work, "done"), work)
+                    before_end(work)
             log.info("all steps done", extra={"event": "done", "run_id": run_id})
-        for spec in STEPS.values():  # a later step may have spoilt what an earlier one left
-            execution.refuse_unfinished(spec, work)
         records.write(_ended(record, work, "done"), work)
         disk.settle(work)
         with processes.undisturbed():

@@ -98,6 +98,7 @@ def change_published(bench):
     path.write_text(path.read_text() + " ")
 
 
+STRAY: list[subprocess.Popen] = []
 BAD = {
     "changed or gone: .'data/processed/published/verdicts.csv": change_published,
     "changed or gone: .'data/raw/aja": lambda bench: next(bench.study.glob("data/raw/aja/*/*.csv")).unlink(),
@@ -106,15 +107,15 @@ BAD = {
     "latest points to no whole run": latest_to_nothing,
     "working-20200101T000000Z'. is left": lambda bench: (bench.runs / "working-20200101T000000Z").mkdir(),
     "left in the folder of runs: .'.lock": lambda bench: (bench.runs / ".lock").touch(),
-    "left: .*sleep": lambda bench: subprocess.Popen(["sleep", "60"], cwd=bench.study),
+    "left: .*sleep": lambda bench: STRAY.append(subprocess.Popen(["sleep", "60"], cwd=bench.study)),
 }
 
 
 def mend(bench):
     """The study as it was remembered."""
-    for one in bench.processes():
-        one.kill()
-        one.wait()
+    while STRAY:
+        with STRAY.pop() as stray:
+            stray.kill()
     for name in ("data/raw", "data/processed/published"):
         shutil.rmtree(bench.study / name)
         shutil.copytree(paths.home() / name, bench.study / name)

@@ -47,9 +47,16 @@ def has_errors(notebook) -> str:
     return f"{len(bad)} errors or warnings" if bad else ""
 
 
+# Paths, addresses of objects, times and dates of a run, and the random ids of Styler and great_tables.
+DIFFERS_EACH_TIME = (
+    r"/(?:home|root|tmp|work|Users|var)/\S+|\b0x[0-9a-f]{6,}\b|\d\d:\d\d:\d\d|Date: +\w{3}, \d\d \w{3} 2\d{3}"
+    r"|id=\"T_[0-9a-f]{5}|<div id=\"[a-z]{10}\"|<dc:date>"
+)
+
+
 def names_a_machine(notebook) -> str:
     text = "".join(text_of(output) for cell in code_cells(notebook) for output in cell.outputs)
-    found = re.search(r"/(?:home|root|tmp|work|Users|var)/\S+|\b0x[0-9a-f]{6,}\b|\d\d:\d\d:\d\d", text)
+    found = re.search(DIFFERS_EACH_TIME, text)
     if found:
         return found[0]
     return "papermill metadata" if "papermill" in str(notebook.metadata) + str(notebook.cells[0].metadata) else ""

@@ -475,10 +475,10 @@ def test_a_dirty_run_is_rebuilt_from_the_working_tree_while_its_files_are_there(
 
 def test_only_parameters_that_both_states_have_are_swapped(small):
     before = small.run("before")
+    small.write("src/anime_growth/cli.py", CLI.replace("FACTOR = 2", "FACTOR = 3"))
     after = small.run("after", start_year=2, parameters={"start_year": 2, "colour": "red"})
-    small.write("uv.lock", "another")
     found = attribution.attribute(before, after)
-    assert parts(found) == {PARAMETERS: 60, "interaction": 0}
+    assert parts(found) == {PARAMETERS: 60, CODE: 30, "interaction": 270 - 60 - 60 - 30}
 
 
 def test_another_python_or_platform_is_said_to_be_out_of_reach(small):
@@ -542,10 +542,14 @@ def test_an_environment_that_cannot_be_made_is_said_so(small, tmp_path, monkeypa
     assert "uv is not installed" in attribution.attribute(after, before).notes[0]
 
 
-def test_a_key_that_a_run_does_not_have_is_refused(small):
-    before, after = small.run("before"), small.run("after", start_year=2)
+def test_a_key_that_a_run_does_not_have_is_refused_before_anything_is_run(small):
+    before = small.run("before")
+    small.rows("2025", "2023,2025,11", "2024,2025,20")
+    after = small.run("after", start_year=2)
+    told = []
     with pytest.raises(InputError, match="does not exist in this run"):
-        attribution.attribute(before, after, ["market.overseas.level.1999"])
+        attribution.attribute(before, after, ["market.overseas.level.1999"], told.append)
+    assert not told
 
 
 @pytest.fixture
@@ -557,10 +561,15 @@ def ctrl_c():
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_who_is_interrupted_waits_for_no_run_and_leaves_none(small, tmp_path):
+@pytest.mark.parametrize(("heeds", "patience"), [("SIG_DFL", 50), ("SIG_IGN", 0.5)])
+def test_who_is_interrupted_waits_for_no_run_and_leaves_none(small, tmp_path, monkeypatch, heeds, patience):
+    monkeypatch.setattr(attribution, "STOP_SECONDS", patience)
     before = small.run("before")
-    slow = CLI.replace("import json", f"open({str(tmp_path / 'pid')!r}, 'w').write(str(__import__('os').getpid()))\n"
-                       "import time; time.sleep(60)\nimport json")  # fmt: skip
+    slow = f"""import os, signal, time
+signal.signal(signal.SIGTERM, signal.{heeds})
+open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
+time.sleep(50)
+"""
     after = small.run("after", start_year=2)
     small.write("src/anime_growth/cli.py", slow)
     record = json.loads((after / "run.json").read_text())

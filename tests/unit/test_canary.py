@@ -157,23 +157,23 @@ def row(under, noticed_by, **more):
 
 def test_the_report_tells_the_share_and_what_noticed_at_once():
     found = doubts.slips(pd.DataFrame([row("finding", "schema"), row("narrative", "quantity")]))
-    finding, every = found["say"]
-    assert finding.startswith("1 of 1 slips in 1 cells were noticed in the published run, 100 %")
-    assert every.startswith("2 of 2 slips in 1 cells")
-    assert "At once: 1 refused when the figures are read. Only beside published results: 1 seen" in every
-    assert "Only beside published results: none." in finding
-    assert set(found["kind"]) == {"share noticed"}
+    tried, finding, every = found["say"]
+    assert found["kind"].tolist() == ["what was tried", "share noticed", "share noticed"]
+    assert finding.startswith("Of 1 slips in 1 cells 1 (100 %) were noticed in the published run.")
+    assert every.startswith("Of 2 slips in 1 cells 2 (100 %) were noticed in the published run.")
+    assert "1 (50 %) at once: 1 refused when the figures are read. 1 (50 %) only beside the published" in every
+    assert "hashes were kept in step" in tried
 
 
 def test_the_report_names_what_nothing_notices_with_the_reason():
     slips = [row("finding", "identity")] * 1999 + [row("finding", "", reason="it does not matter")]
     found = doubts.slips(pd.DataFrame(slips))
-    assert "1999 of 2000 slips" in found["say"].iloc[0] and "99.9 %" in found["say"].iloc[0]
+    assert "Of 2000 slips in 1 cells 1999 (99.9 %)" in found["say"].iloc[1]
     (missed,) = found[found["kind"] == "not noticed"]["say"]
-    assert missed.startswith(
-        f"{EDITIONS}, year 2010, series broad_overseas, edition 2025, value: 21 for 12.".capitalize()
-    )
+    assert missed.startswith(f"In {EDITIONS}, year 2010, series broad_overseas, edition 2025, value: 21 for 12.")
     assert missed.endswith("It does not matter.")
+    slips[-1]["reason"] = ""
+    assert doubts.slips(pd.DataFrame(slips))["say"].iloc[-1].endswith("The reason is not known.")
 
 
 def test_the_report_says_where_no_table_is_published_and_refuses_a_damaged_one(tmp_path, monkeypatch):

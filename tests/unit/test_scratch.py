@@ -168,6 +168,14 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(study, slow, tmp_
     assert is_gone(int((tmp_path / "pid").read_text()))
 
 
+def test_a_program_is_asked_to_end_before_it_is_made_to(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "GRACE_SECONDS", 2)
+    change(study, "program", f"#!/bin/sh\ntrap 'touch {tmp_path}/asked; exit' TERM\nsleep 100 &\nwait\n")
+    with pytest.raises(DeadlinePassed):
+        run(runs.Limits(run=1))
+    assert (tmp_path / "asked").exists()
+
+
 def is_gone(pid):
     for _ in range(50):
         try:
