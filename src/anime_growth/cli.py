@@ -48,7 +48,7 @@ class LogFormat(StrEnum):
 def _listen(chosen: LogFormat) -> LogFormat:
     """Send what is logged to stderr in the chosen format."""
     logging.raiseExceptions = False  # a log that cannot be written must not hide why
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Teller(sys.stderr)
     if chosen is LogFormat.json:
         from pythonjsonlogger.json import JsonFormatter
 
@@ -130,7 +130,20 @@ def _tell(text: str, err: bool = False) -> None:
     try:
         typer.echo(text, err=err)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2 if err else 1)  # which takes what is still to be flushed
+        _read_no_more(2 if err else 1)
+
+
+def _read_no_more(stream: int) -> None:
+    """Let what is still to be written go nowhere, so that nothing fails whenever streams are flushed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+
+
+class _Teller(logging.StreamHandler):
+    """Tells what is logged as long as somebody reads it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            _read_no_more(2)
 
 
 def _say(message: str, code: int) -> None:

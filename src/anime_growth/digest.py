@@ -193,10 +193,20 @@ class Moved:
         printed = self.before.text, self.after.text
         if printed[0] != printed[1]:
             return printed
-        return (
-            f"{self.before.value:.9g} {self.before.unit}",
-            f"{self.after.value:.9g} {self.after.unit}",
-        )
+        return f"{self.before.value:.9g} {self.before.unit}", f"{self.after.value:.9g} {self.after.unit}"
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "key": self.key,
+            "label": self.after.label,
+            "unit": self.after.unit,
+            "before": self.before.value,
+            "after": self.after.value,
+            "before_text": self.texts[0],
+            "after_text": self.texts[1],
+            "change": compare.by_how_much(self.before.value, self.after.value),
+        }
 
 
 def moved(before: Quantities, after: Quantities) -> list[Moved]:
@@ -303,19 +313,7 @@ class Digest:
             "after": self.after,
             "rows": {kind: self._rows_of(kind) for kind in ("new", "restated", "removed", "repeated")},
             "quantities": {
-                "moved": [
-                    {
-                        "key": one.key,
-                        "label": one.after.label,
-                        "unit": one.after.unit,
-                        "before": one.before.value,
-                        "after": one.after.value,
-                        "before_text": one.texts[0],
-                        "after_text": one.texts[1],
-                        "change": compare.by_how_much(one.before.value, one.after.value),
-                    }
-                    for one in self.moved
-                ],
+                "moved": [one.as_data() for one in self.moved],
                 "new": _by_family(appeared),
                 "vanished": _by_family(vanished),
                 "reworded": [item.name for item in reworded],

@@ -135,7 +135,7 @@ STEPS = {
             ("01_clean_figures", "02_describe_market", "03_fit_trends", "04_project_targets", "05_check_claims"),
             files=("quantities.json", "narrative.md", "finding.md", "limits.md", "report.html", "trace.html"),
             has_quantities=False,
-            reads=("data/raw",),
+            reads=("data/raw", "data/processed/published/canary.csv"),
         ),
     )
 }

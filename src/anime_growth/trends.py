@@ -317,13 +317,14 @@ def damped_trend(levels: pd.Series) -> Fit:
     model = ETSModel(log.reset_index(drop=True), error="add", trend="add", damped_trend=True)
     begin = np.asarray(model.start_params, dtype=float)
     search = partial(model.fit, disp=False, epsilon=SLOPE_STEP)
-    found = [search(return_params=True)]
-    for level, trend, damp in SMOOTHING_STARTS:
-        begin[:3] = level, trend, damp
-        found.append(search(start_params=begin.copy(), return_params=True))
-    best = max(found, key=model.loglike)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # acted upon in the next lines
+        # Starts that lose may end anywhere, and where differs between processors; the best end is judged below.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = [search(return_params=True)]
+        for level, trend, damp in SMOOTHING_STARTS:
+            begin[:3] = level, trend, damp
+            found.append(search(start_params=begin.copy(), return_params=True))
+        best = max(found, key=model.loglike)
         result = search(start_params=best)
     if result.llf - model.loglike(best) > STILL_CLIMBING:  # else it began at its end, which is a maximum
         _refuse_unconverged(result)

@@ -163,8 +163,10 @@ def test_a_copy_that_cannot_be_finished_leaves_nothing_half(study, monkeypatch):
 def test_what_takes_too_long_is_ended_with_all_that_it_started(study, slow, tmp_path, monkeypatch):
     monkeypatch.setattr(scratch, "GRACE_SECONDS", 1)
     change(study, slow, f"#!/bin/sh\ntrap '' TERM\n(echo $$ > {tmp_path}/pid; sleep 100 & wait)\n")
+    begun = time.monotonic()
     with pytest.raises(DeadlinePassed, match=r"took longer than 1 s \(--deadline\)"):
         run(runs.Limits(run=1))
+    assert time.monotonic() - begun < 50
     assert is_gone(int((tmp_path / "pid").read_text()))
 
 
