@@ -359,7 +359,8 @@ def diff(
         if attribute and told.exit_code:
             from anime_growth import attribution
 
-            told = told.with_attribution(attribution.attribute(*_two(before, after)))
+            swapped = lambda name: log.info("running with %s swapped", name, extra={"event": "swap", "factor": name})  # noqa: E731
+            told = told.with_attribution(attribution.attribute(*_two(before, after), on_swap=swapped))
         _tell(json.dumps(told.as_data(), indent=1, ensure_ascii=False) if as_json else told.as_markdown())
         raise typer.Exit(told.exit_code if exit_code else 0)
 

@@ -31,7 +31,8 @@ LONGEST_LINE = 2000
 EDITION_COLUMNS = ("edition", "edition_or_release")
 # The quantities that the README's finding tells, beside those of the newest year in NEWEST.
 FINDING = re.compile(
-    r"trend\.\w+\.(?:sample\..*|\w+\.growth(?:_[lh][oi]95)?)|target\.\w+\.(?:level|chance)\..*|article\.\w+\.claims\..*"
+    r"trend\.(?!\w+_(?:usd|real)\.)\w+\.(?:sample\..*|drift\.growth_(?:lo|hi)95|\w+\.growth)"
+    r"|target\.\w+\.(?:level|chance)\..*|article\.\w+\.claims\..*"
 )
 NEWEST = "market.overseas.level", "market.overseas.growth", "market.overseas.growth_usd"
 HEADLINE = "market.overseas."
@@ -401,7 +402,10 @@ def make(before: Path, after: Path) -> Digest:
 
 
 def _named(folder: Path) -> str:
-    return folder.name if records.id_of(folder) else paths.shown(folder)
+    """A run by its id, also where it is about to be published; the published results by their folder."""
+    if folder.resolve() == paths.published().resolve():
+        return paths.shown(folder)
+    return records.id_of(folder) or records.read(folder).get("run_id") or paths.shown(folder)
 
 
 def _by_claim(path: Path) -> dict[str, Row]:

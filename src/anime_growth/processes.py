@@ -86,8 +86,6 @@ def call_apart(
         problem = _answer(process, ours, seconds, tick)
     finally:
         with undisturbed():
-            if process.is_alive():
-                os.kill(process.pid, signal.SIGSTOP)  # so that it starts nothing more, nor saves what is half done
             end(folder, process.pid)
             if process.pid:
                 process.kill()

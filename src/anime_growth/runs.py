@@ -59,11 +59,11 @@ def run(
     rules.articles(chosen.articles)
     for spec in STEPS.values():
         execution.refuse_unfit(paths.notebooks() / f"{spec.name}.ipynb")
-    execution.load()
     with locks.held(paths.runs(), limits.wait):
         _refuse_other_latest()
         disk.finish_replacing()
         clean_up()
+        execution.load()
         return _transaction(chosen, values, edition, on_step, before_end, tick, limits)
 
 

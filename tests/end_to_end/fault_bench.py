@@ -36,7 +36,7 @@ import nbformat
 import psutil
 from nbformat.v4 import new_code_cell, new_notebook
 
-from anime_growth import paths
+from anime_growth import paths, processes
 from anime_growth.pipeline import STEPS
 
 CHAIN = tuple(STEPS)[:2]
@@ -108,7 +108,7 @@ class Setting:
     ignored: Sequence[int] = ()
     clock: str = ""
     whole_chain: bool = False
-    # What happens at the nth call of a function of `os` (or of `open` for writing) in the study.
+    # What happens at the nth call of a function of `os` (or of `open` for writing) in the study; at each if n is 0.
     function: str = ""
     call: int = 0
     event: str = ""
@@ -285,16 +285,16 @@ class Bench:
         finally:
             path.write_bytes(before)
 
-    def processes(self) -> list[psutil.Process]:
-        """Processes that belong to the study: by their run, by what they were told, by where they are."""
+    def processes(self) -> list[str]:
+        """Processes that belong to the study: by their run, by where they are, by what they were told."""
         found = []
         for one in psutil.process_iter():
             try:
                 marks = (one.environ().get(paths.RUN_VARIABLE, ""), one.cwd(), *one.cmdline())
-            except (psutil.Error, OSError):
+            except (psutil.Error, OSError):  # another user's, or gone meanwhile
                 continue
             if any(str(self.study) in mark for mark in marks):
-                found.append(one)
+                found.append(" ".join(marks))
         return found
 
     def lose_unsynced(self, command: Command) -> None:
@@ -344,7 +344,6 @@ def _forked(out: str, err: str, told: Told) -> None:
     for stream, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), stream)
     sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1, closefd=False) for stream in (1, 2))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     _be_the_command(told)
 
 
@@ -361,8 +360,9 @@ def _be_the_command(told: Told) -> None:
     if setting.gone:
         os.chdir(folder := tempfile.mkdtemp())
         os.rmdir(folder)
-    for number in setting.ignored:
-        signal.signal(number, signal.SIG_IGN)
+    for number in processes.STOPS:  # whatever the tests were started with
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in setting.ignored else usual)
     if not setting.whole_chain:
         for name in tuple(STEPS)[len(CHAIN) :]:
             del STEPS[name]
@@ -407,7 +407,7 @@ def _patch(setting: Setting, study: Path, synced: str) -> None:
             return
         with calls.get_lock():
             calls.value += 1
-            due = calls.value == setting.call
+            due = setting.call in (0, calls.value)
         if due:
             happen(setting.event, supervisor, *([str(places[0])] if name != "fsync" else []))
 

@@ -41,6 +41,8 @@ class Fault:
     kept: str = ""
     late: bool = False
     killed: bool = False
+    # A process may be left for the next run to end.
+    leaves: bool = False
     # There may be no room to say more than what stands in the last line.
     full: bool = False
     # Nobody can read what is said.
@@ -133,11 +135,15 @@ def _owed_is_paid(bench: Bench, began: bool, succeeded: bool) -> None:
 
 
 def _no_process_is_left(bench: Bench, fault: Fault) -> bool:
-    """Whether a kill, which leaves no time to end anything, left a process for the next run to end."""
-    limit = time.monotonic() + (1 if fault.killed else 5)
-    while (left := bench.processes()) and time.monotonic() < limit:
+    """Whether a process is left that only the next run can end."""
+
+    def found() -> list[str]:
+        return [one for one in bench.processes() if not any(run_id in one for run_id in bench.owed)]
+
+    limit = time.monotonic() + (1 if fault.leaves else 5)
+    while (left := found()) and time.monotonic() < limit:
         time.sleep(0.02)
-    assert fault.killed or not left, f"left: {[one.cmdline() for one in left]}"
+    assert fault.leaves or not left, f"left: {left}"
     return bool(left)
 
 
@@ -167,8 +173,10 @@ def answer_is_right(bench: Bench, fault: Fault, command: Command, code: int, don
         assert (bench.study / place.rstrip(".")).exists(), f"{place} is named and not there"
     if not failed:
         assert not fault.kept or fault.late, f"nothing is kept; {seen}"
+        assert not done or os.readlink(bench.runs / "latest") in done or "was done" not in last, "latest did not move"
         return ""
     (name,) = failed
+    assert name in last or fault.kept == "refused", f"{name} is kept and not named; {seen}"
     _kept_for_reading(bench, bench.runs / name, fault, last)
     return fault.kept
 

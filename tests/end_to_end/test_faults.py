@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from tests.end_to_end.fault_bench import Bench
 from tests.end_to_end.faults import FAULTS
 from tests.end_to_end.promise import Fault, Outcome, attempt
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the bench knows processes and disks of Linux")
 # The same for all workers of one test session.
 SEED = os.environ.get("ANIME_GROWTH_FAULT_SEED") or os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{time.time_ns():x}")[:8]
 TRIED = [one for one in FAULTS if not one.only_soak]

@@ -124,5 +124,5 @@ def test_the_narrative_templates_ship_with_the_package():
     assert {path.name for path in narrative.TEMPLATES.iterdir()} == {
         *("narrative.en.md.j2", "claims.en.md.j2", "finding.en.md.j2", "limits.en.md.j2"),
         *("report.html.j2", "trace.html.j2", "report.css", "report.js", "annual_series.json", "claims.json"),
-        *("certificate.md.j2", "digest.md.j2"),
+        *("certificate.md.j2", "changelog.md.j2", "digest.md.j2"),
     }

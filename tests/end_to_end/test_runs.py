@@ -13,7 +13,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from anime_growth import compare, paths, pipeline
+from anime_growth import compare, paths, pipeline, processes
 from anime_growth.quantities import Quantities
 from tests.end_to_end.conftest import BIN, TOP, blocks, shell
 
@@ -21,7 +21,7 @@ from tests.end_to_end.conftest import BIN, TOP, blocks, shell
 one_chain = pytest.mark.xdist_group("papermill")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def papermill_run(tmp_path_factory):
     """The chain as the README's papermill loop runs it, started from the top folder."""
     loop = next(block for block in blocks("README.md") if "papermill" in block)
@@ -80,7 +80,7 @@ def test_the_command_of_the_readme_runs_with_its_parameters_and_says_where_the_r
         "horizon_year": 2035,
         "articles": "all",
     }
-    assert sorted(record["seconds"]) == list(pipeline.STEPS)
+    assert list(record["steps"]) == list(pipeline.STEPS)
     assert {path.stem for path in (run / "notebooks").iterdir()} == set(pipeline.STEPS)
     assert fingerprint(copy_of_study / "data/raw") == raw
 
@@ -247,8 +247,8 @@ def test_a_run_that_is_stopped_says_so_keeps_what_it_did_and_leaves_no_process(c
         env=settings,
         stderr=subprocess.PIPE,
         text=True,
-        # Tests that run in the background of a script inherit that Ctrl-C is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        # Tests that run in the background of a script, or under nohup, inherit that they are ignored.
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in processes.STOPS],
     )
     runs = copy_of_study / "data/processed/runs"
     deadline = time.monotonic() + 60

@@ -99,7 +99,7 @@ def test_schedulers_wait_longer_than_a_run_may_take():
     assert 60 * job["timeout-minutes"] > Limits().run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory):
     """A light study after the service has run in a sandbox like its own; what each of its commands did."""
     study = tmp_path_factory.mktemp("served")

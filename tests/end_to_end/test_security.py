@@ -120,7 +120,7 @@ def connections(folder: Path) -> list[str]:
     return [line for line in lines if not line.startswith("started") and not HARMLESS.fullmatch(line)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def attacked(tmp_path_factory) -> SimpleNamespace:
     """The real chain on spoilt raw files, without a network where this machine can cut it, each connection recorded."""
     study, recorder = tmp_path_factory.mktemp("study"), tmp_path_factory.mktemp("recorder")

@@ -11,7 +11,9 @@ from anime_growth import describe, links, narrative, pipeline, units, words
 from anime_growth.arithmetic import rank_from_top
 from anime_growth.quantities import Quantities
 
-TEMPLATES = sorted(narrative.TEMPLATES.glob("*.j2"))
+# These tell what differs between two runs, and nothing of the market.
+OF_RUNS = {"certificate.md.j2", "changelog.md.j2", "digest.md.j2"}
+TEMPLATES = sorted(path for path in narrative.TEMPLATES.glob("*.j2") if path.name not in OF_RUNS)
 TOLD = [path for path in TEMPLATES if path.name.endswith(".md.j2")]
 
 # --- no typed number ------------------------------------------------------------------------------

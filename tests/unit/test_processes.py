@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from functools import partial
 
 import psutil
@@ -125,6 +126,7 @@ def in_the_background(folder, environ):
 
 
 def as_a_daemon(folder, environ):
+    warnings.simplefilter("ignore")  # that fork is unwise where there are threads
     if not os.fork():
         in_the_background(folder, environ)
         os._exit(0)
@@ -155,7 +157,7 @@ def test_processes_of_other_runs_are_left_alone(tmp_path):
 
 def test_when_the_one_that_waits_is_killed_the_work_ends_too(tmp_path):
     work = partial(subprocess.run, sleeper(tmp_path))
-    waiting = multiprocessing.get_context("fork").Process(
+    waiting = multiprocessing.get_context("forkserver").Process(
         target=processes.call_apart, args=(work, tmp_path, tmp_path / "log", 60)
     )
     waiting.start()
