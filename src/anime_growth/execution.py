@@ -25,12 +25,15 @@ def refuse_unfit(notebook: Path) -> None:
 
     where = paths.shown(notebook)
     try:
-        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        cells, made_as = content["cells"], content["nbformat"]
         tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
     except FileNotFoundError as problem:
         raise InputError(where, "is missing", "Restore it with `git checkout`") from problem
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise InputError(where, "is no notebook", "Restore it with `git checkout`") from problem
+    if made_as != 4:
+        raise InputError(where, f"is of notebook format {made_as}", "Save it in format 4, as JupyterLab does")
     if len(tagged) != 1:
         raise InputError(where, f"has {len(tagged)} cells tagged parameters", "Tag exactly one, the first code cell")
 

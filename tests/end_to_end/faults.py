@@ -438,7 +438,7 @@ unfit("not text", lambda path: path.write_bytes(b"\xff\xfe\x00"), says="is no no
 unfit("missing", Path.unlink, says="is missing. Restore it with `git checkout`")
 unfit("no parameters cell", lambda path: retag(path, 0), says="has 0 cells tagged parameters. Tag exactly one")
 unfit("two parameters cells", lambda path: retag(path, 2), says="has 2 cells tagged parameters")
-unfit("of an unknown format", of_format_99, says="nbformat", codes=(1,), kept="failed")
+unfit("of an unknown format", of_format_99, says="is of notebook format 99. Save it in format 4")
 
 
 # --- two at once, and locks -------------------------------------------------------------------------

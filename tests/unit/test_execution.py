@@ -39,8 +39,15 @@ def cell(tags=(), **about):
         ("[]", "is no notebook"),
         ('{"nbformat": 4}', "is no notebook"),
         ('{"cells": ["text"]}', "is no notebook"),
-        (json.dumps({"cells": [cell()]}), "has 0 cells tagged parameters"),
-        (json.dumps({"cells": [cell(["parameters"]), cell(["parameters"])]}), "has 2 cells tagged parameters"),
+        (
+            json.dumps({"nbformat": 99, "cells": [cell(["parameters"])]}),
+            "is of notebook format 99. Save it in format 4",
+        ),
+        (json.dumps({"nbformat": 4, "cells": [cell()]}), "has 0 cells tagged parameters"),
+        (
+            json.dumps({"nbformat": 4, "cells": [cell(["parameters"]), cell(["parameters"])]}),
+            "has 2 cells tagged parameters",
+        ),
     ],
 )
 def test_a_notebook_with_which_no_run_can_begin_is_refused(home, content, what):
@@ -58,7 +65,7 @@ def test_bytes_that_are_no_text_are_no_notebook(home):
 
 
 def test_one_parameters_cell_is_as_it_should_be(home):
-    (home / "notebooks/x.ipynb").write_text(json.dumps({"cells": [cell(), cell(["parameters"])]}))
+    (home / "notebooks/x.ipynb").write_text(json.dumps({"nbformat": 4, "cells": [cell(), cell(["parameters"])]}))
     execution.refuse_unfit(home / "notebooks/x.ipynb")
 
 
