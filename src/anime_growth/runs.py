@@ -199,10 +199,8 @@ def _keep_failed(work: Path, record: dict[str, Any], problem: BaseException) -> 
         raise Stopped(f"stopped from outside. What was done is kept in {paths.shown(read)}.") from problem
     if isinstance(problem, Exception) and not isinstance(problem, InputError):
         trail = work.with_name(f"failed-{record['run_id']}") / "run.log"
-        kind = type(problem).__name__
-        raise StepFailed(
-            f"{kind}: {said.rstrip('.')}. A defect of the program; read {paths.shown(trail)}."
-        ) from problem
+        what = f"{type(problem).__name__}: {said.rstrip('.')}"
+        raise StepFailed(f"{what}. A defect of the program; read {paths.shown(trail)}.") from problem
 
 
 def _as_failed(work: Path, record: dict[str, Any], exit_class: str, said: str) -> Path:
