@@ -96,8 +96,8 @@ def _transaction(
     record = records.begin(run_id, started, chosen, edition)
     finished = paths.runs() / run_id
     work = paths.runs() / f"working-{run_id}"
-    (work / "notebooks").mkdir(parents=True)
     try:
+        (work / "notebooks").mkdir(parents=True)
         records.write(record, work)
         with _logged(work):
             with _environment(paths.RUN_VARIABLE, str(work)):
@@ -183,24 +183,26 @@ def _why(problem: BaseException) -> tuple[str, str]:
             return "stopped", "stopped from outside"
         case OSError():
             return "failed", errors.of_system(problem)
-    kinds = {InputError: "refused", DeadlinePassed: "deadline"}
-    said = " ".join(str(problem).split()) or type(problem).__name__
-    return kinds.get(type(problem), "failed"), said
+        case InputError():
+            return "refused", str(problem)
+        case StepFailed():
+            return "deadline" if isinstance(problem, DeadlinePassed) else "failed", str(problem)
+    return "failed", " ".join(f"{type(problem).__name__}: {problem}".split())
 
 
 def _keep_failed(work: Path, record: dict[str, Any], problem: BaseException) -> None:
     """Keep what a failed run left under its failed name; raises `problem` anew where it can say where that is."""
     exit_class, said = _why(problem)
     read = _as_failed(work, record, exit_class, said)
-    if isinstance(problem, StepFailed | OSError):
-        kind = type(problem) if isinstance(problem, StepFailed) else StepFailed
-        raise kind(f"{said.rstrip('.')}. Read {paths.shown(read)}.") from problem
-    if isinstance(problem, KeyboardInterrupt):
-        raise Stopped(f"stopped from outside. What was done is kept in {paths.shown(read)}.") from problem
-    if isinstance(problem, Exception) and not isinstance(problem, InputError):
-        trail = work.with_name(f"failed-{record['run_id']}") / "run.log"
-        what = f"{type(problem).__name__}: {said.rstrip('.')}"
-        raise StepFailed(f"{what}. A defect of the program; read {paths.shown(trail)}.") from problem
+    match problem:
+        case KeyboardInterrupt():
+            raise Stopped(f"stopped from outside. What was done is kept in {paths.shown(read)}.") from problem
+        case StepFailed() | OSError():
+            kind = type(problem) if isinstance(problem, StepFailed) else StepFailed
+            raise kind(f"{said.rstrip('.')}. Read {paths.shown(read)}.") from problem
+        case Exception() if not isinstance(problem, InputError):
+            log_of_it = paths.shown(work.with_name(f"failed-{record['run_id']}") / "run.log")
+            raise StepFailed(f"{said.rstrip('.')}. This is a defect of the program. Read {log_of_it}.") from problem
 
 
 def _as_failed(work: Path, record: dict[str, Any], exit_class: str, said: str) -> Path:
