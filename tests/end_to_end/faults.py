@@ -135,6 +135,16 @@ for number in (signal.SIGKILL, signal.SIGQUIT):
         return command
 
 
+@KILL("SIGKILL in a cell that takes long", late=False)
+def _(bench: Bench) -> Command:
+    with bench.cell("time.sleep(60)"):
+        command = bench.start()
+        command.in_a_cell()
+        command.send(signal.SIGKILL)
+        command.wait()
+    return command
+
+
 @KILL("SIGKILL of its whole group", only_soak=True)
 def _(bench: Bench) -> Command:
     command = bench.start()
