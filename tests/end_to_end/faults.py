@@ -308,7 +308,7 @@ def _(bench: Bench) -> Command:
     return bench.run(limits={"RLIMIT_FSIZE": bench.rng.randint(500, 20_000)})
 
 
-@LIMIT("a limit on open files", says="Too many open files|[Kk]ernel|ended early")
+@LIMIT("a limit on open files", says="Too many open files|[Kk]ernel|ended early|killed by SIGABRT")
 def _(bench: Bench) -> Command:
     return bench.run(limits={"RLIMIT_NOFILE": bench.rng.randint(8, 60)})
 
