@@ -1,29 +1,36 @@
 """One lock for each folder that is written to, so that two runs never mix."""
 
 import os
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anime_growth import paths
-from anime_growth.errors import Locked
+from anime_growth.errors import InputError, Locked
 
 NAME = ".lock"
 # How soon a fresh lock names its holder, and how long a damaged one is watched before it is taken over.
 NAMED_SECONDS = 1
 DAMAGED_SECONDS = 4
+# What a run with its kernels needs twice over, and what every system grants unless told otherwise.
+OPEN_FILES = 256
 
 
 @contextmanager
 def held(folder: Path, wait_seconds: float = 0) -> Iterator[None]:
     """Hold the lock of `folder`; raises Locked when another process has it for longer than `wait_seconds`.
 
+    Raises InputError where the system lets a process open too few files: a lock that cannot be read is taken
+    for a held one, and a kernel dies without saying why.
+
     The lock names its holder by pid, host and start time of the process, so that one left behind by a
     process that is gone, or whose pid has been given to another, is taken over (filelock.SoftFileLock).
     """
     from filelock import SoftFileLock, Timeout
 
+    _refuse_few_open_files()
     folder.mkdir(parents=True, exist_ok=True)
     lock = SoftFileLock(folder / NAME)
     if lock.pid is None and _is_damaged(folder / NAME):
@@ -41,6 +48,14 @@ def held(folder: Path, wait_seconds: float = 0) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _refuse_few_open_files() -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= limit < OPEN_FILES:
+        raise InputError(
+            "limit on open files", f"it is {limit}, and a run needs {OPEN_FILES}", f"Raise it: ulimit -n {OPEN_FILES}"
+        )
 
 
 def _is_damaged(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """One command at a time in a folder; a lock whose holder is gone is taken over."""
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from anime_growth import locks, paths
-from anime_growth.errors import Locked
+from anime_growth.errors import InputError, Locked
 
 
 @pytest.fixture
@@ -36,6 +37,18 @@ def test_it_is_held_inside_and_free_afterwards(folder):
     with locks.held(folder):
         assert (folder / locks.NAME).read_text().split()[0] == str(os.getpid())
     assert list(folder.iterdir()) == []
+
+
+def test_under_a_limit_that_no_run_can_live_with_one_is_told_so_beforehand(folder, monkeypatch):
+    leave(folder, gone(), socket.gethostname())
+    monkeypatch.setattr("resource.getrlimit", lambda _: (locks.OPEN_FILES - 1, 4096))
+    with pytest.raises(
+        InputError, match="limit on open files: it is 255, and a run needs 256. Raise it: ulimit -n 256"
+    ):
+        locks.held(folder).__enter__()
+    monkeypatch.setattr("resource.getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with locks.held(folder):
+        pass
 
 
 def test_it_is_free_after_an_error(folder):
