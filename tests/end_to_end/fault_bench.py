@@ -200,7 +200,7 @@ class Command:
         ]
         phase, reached, longest = self.bench.rng.choice(moments)
         if reached:
-            self.until(lambda: next(self.bench.runs.glob(reached), None))
+            self.until(lambda: self.bench.newly(reached))
         delay = self.bench.rng.uniform(0, longest)
         time.sleep(delay)
         self.bench.moment = f"{phase}, {delay:.3f} s later"
@@ -401,6 +401,10 @@ def _patch(setting: Setting, study: Path, synced: str) -> None:
     supervisor = os.getpid()
     calls = multiprocessing.get_context("fork").Value("i", 0)  # shared with the notebooks' processes
     notes = os.open(synced, os.O_WRONLY | os.O_APPEND)
+
+    def newly(self, pattern: str) -> bool:
+        """Whether there is a path like this in a run that was not there when the fault began."""
+        return any(path.relative_to(self.runs).parts[0] not in self.folders for path in self.runs.glob(pattern))
 
     def count(name: str, *places: object) -> None:
         if name != setting.function or not (name == "fsync" or any(str(one).startswith(inside) for one in places)):
