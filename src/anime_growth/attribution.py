@@ -19,7 +19,6 @@ Judgements made here, and why
 """
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -450,12 +449,8 @@ def _tables(raw: Path) -> dict[str, str]:
 
 
 def _hash(path: Path) -> str:
-    """The hash of a file as records have it: of a notebook, that of its code cells."""
-    if path.suffix != ".ipynb" or not path.is_file():
-        return records.file_hash(path)
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    return "sha256:" + hashlib.sha256(code.encode()).hexdigest()
+    """The hash of a file as records have it."""
+    return records.notebook_hash(path) if path.suffix == ".ipynb" else records.file_hash(path)
 
 
 def _cannot_be_rebuilt(studies: Mapping[str, Path | None], run: Path) -> str:

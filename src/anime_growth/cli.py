@@ -11,9 +11,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,7 @@ from anime_growth import errors, paths
 from anime_growth.errors import InputError, Locked, StepFailed
 
 if TYPE_CHECKING:
-    from anime_growth.runs import Limits
+    from anime_growth.runs import Manner
 
 LONGEST_LINE = 4096
 log = logging.getLogger("anime_growth")
@@ -43,6 +44,13 @@ class LogFormat(StrEnum):
 
     text = "text"
     json = "json"
+
+
+class Engine(StrEnum):
+    """What executes notebooks."""
+
+    forked = "forked"
+    kernel = "kernel"
 
 
 def _listen(chosen: LogFormat) -> LogFormat:
@@ -72,6 +80,15 @@ NotebookDeadline = Annotated[
     float, typer.Option(min=0.1, metavar="SECONDS", help="Longest time for one notebook; then all of it is ended.")
 ]
 Deadline = Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Longest time for the whole run.")]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Notebooks at work at a time; as many as processors by default.")
+]
+WithEngine = Annotated[
+    Engine,
+    typer.Option(
+        "--engine", help="forked: each notebook in a copy of a process that has the libraries; kernel: in a new one."
+    ),
+]
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run to end.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Plain data for machines.")]
 
@@ -161,13 +178,17 @@ def run(
     edition: Annotated[
         str | None, typer.Option(help="Short for -p edition=…; `all` makes one run for each edition.")
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="With --edition all: also those that are there.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Run also what has not changed.")] = False,
+    jobs: Jobs = None,
+    engine: WithEngine = Engine.forked,
     notebook_deadline: NotebookDeadline = 300,
     deadline: Deadline = 1200,
     wait: Wait = 0,
     log_format: Logged = LogFormat.text,
 ) -> None:
     """Execute the six notebooks in order and print where the report is.
+
+    What has not changed since an earlier run is not run again; where nothing has, that run's report is named.
 
     Parameters: edition (year of the AJA report, or latest), series (market.overseas and others), basis
     (yen, usd or real), start_year (first year the trend models see), horizon_year (last year projected),
@@ -176,37 +197,60 @@ def run(
     Example: anime-growth run -p start_year=2012 -p horizon_year=2035
     """
     with _told_plainly():
-        from anime_growth import parameters, runs
+        from anime_growth import parameters
 
-        limits = runs.Limits(notebook_deadline, deadline, wait)
         values = parameters.from_text([*(parameter or []), *([f"edition={edition}"] if edition else [])])
+        manner = partial(_manner, notebook_deadline, deadline, wait, jobs, engine, not again)
         if values.get("edition") == "all":
-            _backfill(values, again, limits)
+            _backfill(values, manner())
             return
-        parameters.check(values)
-        _tell(f"Report: {paths.shown(_run(values, limits) / 'report.html')}")
+        there = None if again else _unchanged(values, wait)
+        if there is not None:
+            _tell(f"Report: {paths.shown(there / 'report.html')} (nothing has changed since; --again runs it anyway)")
+        else:
+            _tell(f"Report: {paths.shown(_run(values, manner()) / 'report.html')}")
 
 
-def _run(values: dict[str, Any], limits: "Limits") -> Path:
+def _manner(
+    notebook: float, whole: float, wait: float, jobs: int | None, engine: Engine, reuse: bool = False
+) -> "Manner":
+    from anime_growth import runs
+
+    return runs.Manner(notebook, whole, wait, jobs or runs.cores(), engine.value, reuse)
+
+
+def _unchanged(values: dict[str, Any], wait: float) -> Path | None:
+    """A finished run that would come out the same, which is now the latest; none if there is none."""
+    from anime_growth import parameters, records, reuse
+
+    there = reuse.whole(parameters.check(values))
+    if there is not None and (paths.runs() / "latest").resolve() != there.resolve():
+        from anime_growth import locks
+
+        with locks.held(paths.runs(), wait):
+            records.point_latest(there)
+    return there
+
+
+def _run(values: dict[str, Any], manner: "Manner") -> Path:
     from anime_growth import runs
 
     with _progress() as (on_step, tick):
-        return runs.run(values, on_step, tick=tick, limits=limits)
+        return runs.run(values, on_step, tick=tick, manner=manner)
 
 
-def _backfill(values: dict[str, Any], again: bool, limits: "Limits") -> None:
+def _backfill(values: dict[str, Any], manner: "Manner") -> None:
     """One run for each edition, the newest last; one that fails does not stop the others."""
     from anime_growth import runs
 
     worst = errors.DONE
     for wanted in runs.every_edition(values):
-        there = None if again else runs.same_run(wanted)
+        there = _unchanged(wanted, manner.wait) if manner.reuse else None
         if there is not None:
-            runs.point_latest(there)
             _tell(f"Edition {wanted['edition']}: {paths.shown(there / 'report.html')} (was there)")
             continue
         try:
-            _tell(f"Edition {wanted['edition']}: {paths.shown(_run(wanted, limits) / 'report.html')}")
+            _tell(f"Edition {wanted['edition']}: {paths.shown(_run(wanted, manner) / 'report.html')}")
         except (InputError, StepFailed) as problem:
             if isinstance(problem.__cause__, KeyboardInterrupt):
                 raise
@@ -217,7 +261,7 @@ def _backfill(values: dict[str, Any], again: bool, limits: "Limits") -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
+def _progress() -> Iterator[tuple[Callable[[Sequence[str], int], None], Callable[[], None]]]:
     """A bar on a terminal; elsewhere what is logged tells the steps."""
     from anime_growth.processes import NO_TICK
     from anime_growth.runs import NOTHING
@@ -228,7 +272,7 @@ def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from anime_growth.pipeline import STEPS
+    from anime_growth.steps import STEPS
 
     columns = (
         SpinnerColumn(),
@@ -240,18 +284,12 @@ def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
     # Notebooks run in forks of this process, which must not have a thread that draws.
     with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
         task = bar.add_task("starting", total=len(STEPS))
-        begun: list[str] = []
 
-        def on_step(name: str) -> None:
-            if begun:
-                bar.advance(task)
-            begun.append(name)
-            bar.update(task, description=name)
+        def on_step(at_work: Sequence[str], done: int) -> None:
+            bar.update(task, description=", ".join(at_work) or "finishing", completed=done)
             bar.refresh()
 
         yield on_step, bar.refresh
-        bar.advance(task)
-        bar.refresh()
 
 
 @app.command()
@@ -310,12 +348,14 @@ def verify(
             "--from-scratch", help="In a clean clone, with its own environment from the lock and the network cut."
         ),
     ] = False,
+    jobs: Jobs = None,
+    engine: WithEngine = Engine.forked,
     notebook_deadline: NotebookDeadline = 300,
     deadline: Deadline = 1200,
     wait: Wait = 0,
     log_format: Logged = LogFormat.text,
 ) -> None:
-    """Run the study again and compare every number, table, figure, verdict and displayed output.
+    """Run all of the study again and compare every number, table, figure, verdict and displayed output.
 
     Writes certificate.md and certificate.json into the new run. Exit codes: 0 same, 10 new data, 20 something
     moved beyond tolerance, 30 a verdict flipped.
@@ -323,12 +363,11 @@ def verify(
     Examples: anime-growth verify; anime-growth verify latest; anime-growth verify --from-scratch
     """
     with _told_plainly():
-        from anime_growth import runs
         from anime_growth import verify as verifying
 
-        limits = runs.Limits(notebook_deadline, deadline, wait)
+        manner = _manner(notebook_deadline, deadline, wait, jobs, engine)
         with _progress() as (on_step, tick):
-            folder, code = verifying.verify(against, from_scratch, on_step=on_step, tick=tick, limits=limits)
+            folder, code = verifying.verify(against, from_scratch, on_step=on_step, tick=tick, manner=manner)
         certificate = folder / "certificate.md"
         _tell(certificate.read_text(encoding="utf-8").splitlines()[0].lstrip("# "))
         _tell(f"Certificate: {paths.shown(certificate)}")

@@ -57,6 +57,11 @@ def finish_replacing() -> None:
     shutil.rmtree(stage, ignore_errors=True)
 
 
+def is_broken_off() -> bool:
+    """Whether a replacement was interrupted."""
+    return _stage().exists()
+
+
 def _stage() -> Path:
     return paths.published().with_name("publishing")
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anime_growth import paths
+from anime_growth import engine as forking
+from anime_growth import paths, processes, records
 from anime_growth.errors import InputError, StepFailed
-from anime_growth.pipeline import StepSpec
+from anime_growth.steps import StepSpec
 
 LONGEST = 1000  # letters of what a cell said; all of it stands in the notebook
 NO_STARTUP = ("--InteractiveShellApp.exec_PYTHONSTARTUP=False", "--HistoryManager.enabled=False")
@@ -38,21 +39,26 @@ def refuse_unfit(notebook: Path) -> None:
         raise InputError(where, f"has {len(tagged)} cells tagged parameters", "Tag exactly one, the first code cell")
 
 
-def load() -> None:
-    """Import once what executes notebooks, so that the processes forked for them need not."""
+def load(spec: StepSpec, engine: str) -> None:
+    """Import what executes a step's notebook, and what it imports itself, so that processes forked for it need not."""
     import papermill  # noqa: F401
 
+    if engine == forking.NAME and processes.CAN_FORK:
+        forking.warm([records.notebook_code(paths.notebooks() / f"{spec.name}.ipynb")])
 
-def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
+
+def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path, engine: str) -> None:
     """Execute one notebook into `folder`/notebooks and check that it left all it promised.
 
     `values` are injected as parameters; none where a run has defaults, so that it shows the notebook as
-    it is committed. Raises InputError for what a cell refused, StepFailed for anything else.
+    it is committed. `engine` is papermill's name for what executes it. Raises InputError for what a cell
+    refused, StepFailed for anything else.
     """
     import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
     from nbformat.reader import NotJSONError
+    from papermill.engines import papermill_engines
     from papermill.exceptions import PapermillExecutionError
     from papermill.iorw import LocalHandler, papermill_io
     from traitlets.config import Config
@@ -65,6 +71,7 @@ def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
             os.replace(f"{path}.part", path)
 
     papermill_io.register("/", Whole())
+    papermill_engines.register(forking.NAME, forking.ForkedEngine)  # whatever is installed
     target = place(spec, folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -73,6 +80,7 @@ def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
                 paths.notebooks() / f"{spec.name}.ipynb",
                 target,
                 parameters=dict(values),
+                engine_name=engine if engine == forking.NAME else None,
                 kernel_name="python3",
                 progress_bar=False,
                 log_output=False,
@@ -80,8 +88,9 @@ def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path) -> None:
                 # A kernel that is told to stop may say so on stderr; what matters reaches the notebook.
                 # Nobody's own start-up files take part: a run is the same whoever starts it.
                 extra_arguments=["--log-level=CRITICAL", f"--ipython-dir={own}", *NO_STARTUP],
-                # Sockets in the file system, which no other user of the machine can listen to.
-                config=Config({"KernelManager": {"transport": "ipc"}}),
+                # Sockets in the file system, which no other user of the machine can listen to; named from the
+                # folder where notebooks work, since the system takes short names only.
+                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{Path(own).name}/ipc"}}),
             )
     except PapermillExecutionError as problem:
         if problem.ename == InputError.__name__:

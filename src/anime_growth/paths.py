@@ -10,6 +10,7 @@ from pathlib import Path
 
 HOME_VARIABLE = "ANIME_GROWTH_HOME"
 RUN_VARIABLE = "ANIME_GROWTH_RUN"
+PART_VARIABLE = "ANIME_GROWTH_PART"  # for which step of the run a process works
 
 
 def home() -> Path:

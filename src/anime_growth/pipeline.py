@@ -1,4 +1,4 @@
-"""The six steps, declared once: what each may be told, what it needs, what it promises to leave.
+"""A step at work (steps.py declares them): what a notebook reads and saves through.
 
 A notebook opens its step with `start`, loads tables and quantities through it, saves through it and
 closes it with `finish`, which fails unless everything promised is there.
@@ -6,7 +6,6 @@ closes it with `finish`, which fails unless everything promised is there.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -16,6 +15,7 @@ import pandas as pd
 from anime_growth import clean, parameters, paths, trace
 from anime_growth.errors import InputError
 from anime_growth.quantities import Quantities
+from anime_growth.steps import STEPS, StepSpec
 
 if TYPE_CHECKING:
     from anime_growth.figures import Drawing
@@ -43,102 +43,6 @@ WORDS = (
     "rate_cell",
     "price_cell",
 )
-
-
-@dataclass(frozen=True)
-class StepSpec:
-    """A step: its notebook's name, its parameters, the steps it reads from, the files it promises.
-
-    `reads` names what it reads beside the files of other steps, from the top folder of the study.
-    """
-
-    name: str
-    question: str
-    parameters: tuple[str, ...]
-    needs: tuple[str, ...]
-    tables: tuple[str, ...] = ()
-    figures: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    has_quantities: bool = True
-    reads: tuple[str, ...] = ()
-
-    @property
-    def promises(self) -> tuple[str, ...]:
-        """Every file that the step must leave in the run folder."""
-        return (
-            *(f"tables/{table}.csv" for table in self.tables),
-            *(f"figures/{figure}.{kind}" for figure in self.figures for kind in ("svg", "csv")),
-            *((f"quantities/{self.name}.json",) if self.has_quantities else ()),
-            *self.files,
-        )
-
-
-STEPS = {
-    spec.name: spec
-    for spec in (
-        StepSpec(
-            "01_clean_figures",
-            "Which figures are there, and do they agree with one another?",
-            ("edition",),
-            (),
-            tables=(*clean.SCHEMAS, "breaks", "raw_files", "checks", "market", "revisions"),
-            has_quantities=False,
-            reads=("data/raw",),
-        ),
-        StepSpec(
-            "02_describe_market",
-            "What did the market do, in yen, in dollars and after prices?",
-            ("edition",),
-            ("01_clean_figures",),
-            figures=(
-                *("market_levels", "overseas_growth", "contributions", "three_measures", "growth_split"),
-                *("revisions", "studio_gap", "categories", "content_exports", "regions", "market_cap"),
-            ),
-        ),
-        StepSpec(
-            "03_fit_trends",
-            "How fast does overseas revenue grow, and how sure can one be?",
-            ("edition", "series", "basis", "start_year"),
-            ("01_clean_figures", "02_describe_market"),
-            tables=(
-                *("trends", "growth_by_basis", "backtest_forecasts", "backtest", "conformal_intervals"),
-                *("specifications", "conclusions", "forecast_replay", "forecast_scores"),
-            ),
-            figures=(
-                *("trend_lines", "growth_intervals", "residuals", "backtest", "forecast_bands"),
-                "specification_curve",
-            ),
-            reads=("data/processed/published/forecasts.csv",),
-        ),
-        StepSpec(
-            "04_project_targets",
-            "Where do the models lead, and what does the target ask?",
-            ("edition", "series", "basis", "start_year", "horizon_year"),
-            ("01_clean_figures", "02_describe_market"),
-            tables=("projections", "target_chances"),
-            figures=("projections", "target_paths", "target_chances"),
-        ),
-        StepSpec(
-            "05_check_claims",
-            "Which of the articles' claims are true?",
-            ("edition", "articles"),
-            ("01_clean_figures", "02_describe_market", "03_fit_trends", "04_project_targets"),
-            tables=("claims", "dollar_rates"),
-            figures=("verdicts",),
-            files=("verdicts.csv",),
-            reads=("data/raw",),
-        ),
-        StepSpec(
-            "06_narrative",
-            "What does all this say, in plain words?",
-            ("edition", "articles"),
-            ("01_clean_figures", "02_describe_market", "03_fit_trends", "04_project_targets", "05_check_claims"),
-            files=("quantities.json", "narrative.md", "finding.md", "limits.md", "report.html", "trace.html"),
-            has_quantities=False,
-            reads=("data/raw", "data/processed/published/canary.csv"),
-        ),
-    )
-}
 
 
 class Step:
@@ -232,7 +136,7 @@ class Step:
     # --- writing ---
     def _target(self, name: str) -> Path:
         if name not in self.spec.promises:
-            raise ValueError(f"{self.spec.name} does not promise {name}; declare it in pipeline.STEPS")
+            raise ValueError(f"{self.spec.name} does not promise {name}; declare it in steps.STEPS")
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         self._saved.append(name)

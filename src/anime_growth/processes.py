@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -27,7 +27,9 @@ TICK_SECONDS = 0.2
 END_SECONDS = 10
 # What asks a command to stop: Ctrl-C, a scheduler, a closed terminal.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PR_SET_CHILD_SUBREAPER = 36  # from the Linux header sys/prctl.h
+# Where a process may be copied; on macOS libraries of the system forbid it.
+CAN_FORK = sys.platform == "linux"
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # from the Linux header sys/prctl.h
 NO_TICK: Callable[[], None] = lambda: None  # noqa: E731
 
 
@@ -66,63 +68,96 @@ def undisturbed() -> Iterator[None]:
         signal.raise_signal(heard[0])
 
 
-def call_apart(
-    work: Callable[[], None], folder: Path, log: Path, seconds: float, tick: Callable[[], None] = NO_TICK
-) -> None:
-    """Call `work()` in a process of its own, for the run in `folder`; what it prints goes to `log`.
+@contextlib.contextmanager
+def unwarned_of_threads() -> Iterator[None]:
+    """The threads that Python warns a fork of are those of numerical libraries, which stand still then."""
+    with warnings.catch_warnings():
+        # By its words, since the copy goes on with this filter.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        yield
 
-    Raises what `work` raised, Died when the process ended without a word, TimeoutError after `seconds`.
-    However this ends, no process that was started for `folder` is left.
+
+class Apart:
+    """A call in a process of its own, for the run in `folder`; what it prints goes to `log`.
+
+    Used in a `with` statement: however that is left, no process that was started for this `part` of the run
+    is left either.
     """
-    context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_apart, args=(work, theirs, folder, log))
-    try:
-        with undisturbed(), warnings.catch_warnings():
-            # The threads that fork is warned of are those of numerical libraries, which stand still here.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            process.start()
-        theirs.close()
-        problem = _answer(process, ours, seconds, tick)
-    finally:
-        with undisturbed():
-            end(folder, process.pid)
-            if process.pid:
-                process.kill()
-                process.join()
-            ours.close()
-    if problem is not None:
-        raise problem
 
+    def __init__(self, work: Callable[[], None], folder: Path, log: Path, part: str = "all") -> None:
+        self.folder, self.part = folder, part
+        context: Any = multiprocessing.get_context("fork" if CAN_FORK else "spawn")
+        self.answers, self._theirs = context.Pipe(duplex=False)
+        self.process: BaseProcess = context.Process(target=_apart, args=(work, self._theirs, folder, log, part))
 
-def _answer(process: BaseProcess, ours: Connection, seconds: float, tick: Callable[[], None]) -> BaseException | None:
-    """What the process sends, waiting no longer than `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (ready := wait([ours, process.sentinel], timeout=TICK_SECONDS)):
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        tick()
-    if ours in ready:
+    def __enter__(self) -> "Apart":
         try:
-            return ours.recv()
+            with undisturbed(), unwarned_of_threads():
+                self.process.start()
+        except BaseException:
+            self.end()
+            raise
+        self._theirs.close()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End it with all that it has started; once is enough."""
+        if self.answers.closed:
+            return
+        with undisturbed():
+            end(self.folder, self.process.pid, self.part)
+            if self.process.pid:
+                self.process.kill()
+                self.process.join()
+            self.answers.close()
+
+    def result(self, seconds: float, tick: Callable[[], None] = NO_TICK) -> None:
+        """Return when the call has. Raises what it raised, Died where it ended without a word, or TimeoutError."""
+        if not first_ended([self], time.monotonic() + seconds, tick):
+            raise TimeoutError
+        problem: BaseException | None
+        try:
+            problem = self.answers.recv() if self.answers.poll() else self._died()
         except EOFError:
-            pass
-    process.join()
-    return Died(process.exitcode)
+            problem = self._died()
+        if problem is not None:
+            raise problem
+
+    def _died(self) -> Died:
+        self.process.join()
+        return Died(self.process.exitcode)
 
 
-def _apart(work: Callable[[], None], answer: Connection, folder: Path, log: Path) -> None:
+def first_ended(calls: Collection[Apart], deadline: float, tick: Callable[[], None] = NO_TICK) -> Apart | None:
+    """The first of `calls` that has ended; None where none has before `deadline` (on the monotonic clock)."""
+    while True:
+        left = deadline - time.monotonic()
+        ready = wait([one.answers for one in calls], timeout=max(0, min(TICK_SECONDS, left)))
+        for one in calls:
+            # What a cell has forked may hold the pipe of a process that is gone.
+            if one.answers in ready or not one.process.is_alive():
+                return one
+        if left < 0:
+            return None
+        tick()
+
+
+def _apart(work: Callable[[], None], answer: Connection, folder: Path, log: Path, part: str) -> None:
     """The other side: a session of its own, so that Ctrl-C in a terminal reaches only the one that waits."""
     os.setsid()
     _adopt_orphans()
     for number in STOPS:
         signal.signal(number, signal.SIG_DFL)
     os.chdir(folder)
+    os.environ |= {paths.RUN_VARIABLE: str(folder), paths.PART_VARIABLE: part}
     written = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for stream in (1, 2):
         os.dup2(written, stream)
     sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1, closefd=False) for stream in (1, 2))
-    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(folder, part), daemon=True).start()
     said = None
     try:
         work()
@@ -130,7 +165,7 @@ def _apart(work: Callable[[], None], answer: Connection, folder: Path, log: Path
         if not isinstance(problem, InputError | StepFailed):
             traceback.print_exc()
         said = problem
-    end(folder, os.getpid())
+    end(folder, os.getpid(), part)
     answer.send(said)
 
 
@@ -140,22 +175,30 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _end_with_parent(folder: Path) -> None:
+def end_with(parent: int) -> None:
+    """From now on this process is killed when process `parent`, which has forked it, ends (on Linux)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it has already
+        os._exit(1)
+
+
+def _end_with_parent(folder: Path, part: str) -> None:
     """Should the one that waits be gone, end everything that was started for it, and oneself."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        end(folder, os.getpid())
+        end(folder, os.getpid(), part)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def end(folder: Path, root: int | None = None) -> None:
-    """Kill the descendants of process `root`, and whatever carries `folder` as its run in its environment.
+def end(folder: Path, root: int | None = None, part: str = "") -> None:
+    """Kill the descendants of process `root`, and whatever carries the run in `folder` in its environment.
 
-    The environment also finds what has no family left: the kernel of a worker that was killed.
+    The environment also finds what has no family left: the kernel of a worker that was killed. Where a
+    `part` of the run is named, what works for others is spared.
     """
     limit = time.monotonic() + END_SECONDS
-    while (found := _marked(folder) + _descendants(root)) and time.monotonic() < limit:
+    while (found := _marked(folder, part) + _descendants(root)) and time.monotonic() < limit:
         for one in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
@@ -170,11 +213,12 @@ def _descendants(root: int | None) -> list[psutil.Process]:
     return [one for one in found if _is_at_work(one)]
 
 
-def _marked(folder: Path) -> list[psutil.Process]:
+def _marked(folder: Path, part: str) -> list[psutil.Process]:
+    mark = {paths.RUN_VARIABLE: str(folder), **({paths.PART_VARIABLE: part} if part else {})}
     found = []
     for one in psutil.process_iter():
         try:
-            if one.pid != os.getpid() and one.environ().get(paths.RUN_VARIABLE) == str(folder):
+            if one.pid != os.getpid() and mark.items() <= one.environ().items():
                 found.append(one)
         except (psutil.Error, OSError):  # another user's, or gone meanwhile
             continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from anime_growth import canary, codebook, digest, disk, ledger, locks, parameters, paths, records, sources
 from anime_growth.errors import InputError
-from anime_growth.pipeline import STEPS
+from anime_growth.steps import STEPS
 
 if TYPE_CHECKING:
     import pandas as pd

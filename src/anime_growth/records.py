@@ -12,16 +12,18 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from anime_growth import parameters, paths, sources
+from anime_growth import disk, parameters, paths
 from anime_growth.errors import InputError
-from anime_growth.pipeline import STEPS, StepSpec
+from anime_growth.steps import STEPS, StepSpec
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 # What a folder's name says before the run's id, and the exit class that goes with it.
@@ -115,25 +117,46 @@ def find(name: str | Path) -> Path:
     raise InputError(f"run {text}", "is not there", made)
 
 
+def point_latest(finished: Path) -> None:
+    """Move the link `latest` in one step, so that it never points nowhere."""
+    fresh = finished.parent / f".latest-{finished.name}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(finished.name)
+    fresh.replace(finished.parent / "latest")
+    disk.settle_names(finished.parent)
+
+
 # --- the record -------------------------------------------------------------------------------------
+def surroundings(chosen: parameters.Parameters) -> dict[str, Any]:
+    """All that a run's results rest on, as it is now: where it is the same, so are they."""
+    return {
+        "parameters": chosen.model_dump(),
+        "git": git(),
+        "lock": file_hash(paths.home() / "uv.lock"),
+        "python": platform.python_version(),
+        "environment": _text_hash("\n".join(sorted(path.name for path in _installed()))),
+        "reads": {path.relative_to(paths.home()).as_posix(): file_hash(path) for path in _all_read()},
+        "code": code(),
+    }
+
+
 def begin(run_id: str, started: datetime, chosen: parameters.Parameters, edition: int) -> dict[str, Any]:
     """The record of a run that starts: parameters, code, packages, platform and raw files as they are now."""
+    from anime_growth import sources
+
     return {
         "run_id": run_id,
         "started": started.isoformat(timespec="seconds"),
         "ended": "",
         "exit_class": "running",
         "problem": "",
-        "parameters": chosen.model_dump(),
         "edition": edition,
-        "git": git(),
-        "lock": file_hash(paths.home() / "uv.lock"),
-        "python": platform.python_version(),
+        **surroundings(chosen),
         "platform": platform.platform(),
         "packages": packages(),
         "raw_files": {file.reference: file.resource.hash for file in sources.raw_files()},
-        "code": code(),
         "steps": {},
+        "at_work": [],
         "artefacts": {},
     }
 
@@ -168,6 +191,12 @@ def packages() -> dict[str, str]:
     return dict(sorted((str(one.metadata["Name"]).lower(), one.version) for one in distributions()))
 
 
+def _installed() -> Iterator[Path]:
+    """The folders in which installed packages say what they are; their names tell their versions."""
+    for folder in filter(os.path.isdir, sys.path):
+        yield from Path(folder).glob("*.dist-info")
+
+
 def git() -> dict[str, Any]:
     """Commit, and whether files differ from it; empty outside a clone."""
     if not shutil.which("git"):
@@ -192,19 +221,30 @@ def _text_hash(text: str) -> str:
 
 # --- step keys --------------------------------------------------------------------------------------
 def code() -> dict[str, str]:
-    """Hashes of the package's files and of the notebooks' code cells."""
+    """Hashes of the package's files and of what is written in the notebooks."""
     package = {f"src/{SOURCE.name}/{path.relative_to(SOURCE).as_posix()}": file_hash(path) for path in _package_files()}
-    return {**package, **{f"notebooks/{name}.ipynb": _text_hash(notebook_code(name)) for name in STEPS}}
+    notebooks = (paths.notebooks() / f"{name}.ipynb" for name in STEPS)
+    return {**package, **{f"notebooks/{path.name}": notebook_hash(path) for path in notebooks}}
 
 
 def _package_files() -> list[Path]:
     return sorted(path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
-def notebook_code(name: str) -> str:
-    """The code cells of a notebook; neither its text nor its outputs. Empty where there is no such notebook."""
+def notebook_hash(path: Path) -> str:
+    """Hash of all that a hand writes in a notebook: code, text and tags, but no outputs. Empty for no notebook."""
     try:
-        cells = json.loads((paths.notebooks() / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        written = [(cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags", [])) for cell in cells]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return _text_hash(json.dumps(written))
+
+
+def notebook_code(path: Path) -> str:
+    """The code cells of a notebook, one after the other; empty where there is no such notebook."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     except (OSError, ValueError, KeyError, TypeError):
         return ""
@@ -213,20 +253,35 @@ def notebook_code(name: str) -> str:
 def step_key(spec: StepSpec, own: Mapping[str, Any], made: Mapping[str, str], record: Mapping[str, Any]) -> str:
     """What the result of a step depends on, in one hash.
 
-    Notebook code, the package code that it can reach, the step's own parameters, the hashes `made` of the
-    files it takes from earlier steps, what else it reads (StepSpec.reads), and the lock.
+    What is written in its notebook, the package code that it can reach, the step's own parameters, the hashes
+    `made` of the files it takes from earlier steps, what else it reads or shows (StepSpec.reads, shows_commits),
+    and the environment with its lock.
     """
     needed = {name for need in spec.needs for name in STEPS[need].promises}
-    source = notebook_code(spec.name)
+    notebook = paths.notebooks() / f"{spec.name}.ipynb"
+    files = reached(notebook_code(notebook))
     rests_on = {
-        "notebook": source,
-        "package": {path.relative_to(SOURCE).as_posix(): file_hash(path) for path in reached(source)},
+        "notebook": notebook_hash(notebook),
+        "package": {path.relative_to(SOURCE).as_posix(): file_hash(path) for path in files},
         "parameters": dict(own),
         "inputs": {name: made[name] for name in sorted(needed & made.keys())},
         "reads": {path.relative_to(paths.home()).as_posix(): file_hash(path) for path in _files(spec.reads)},
-        "lock": record["lock"],
+        "commits": _commits(files) if spec.shows_commits else {},
+        **{name: record.get(name) for name in ("lock", "python", "environment")},
     }
     return _text_hash(json.dumps(rests_on, sort_keys=True))
+
+
+def _commits(files: Iterable[Path]) -> dict[str, str]:
+    from anime_growth import trace
+
+    modules = {_module(path) for path in files if path.suffix == ".py"}
+    return {module: commit for module, commit in trace.commits(SOURCE).items() if module in modules}
+
+
+def _all_read() -> Iterator[Path]:
+    """Everything that any step reads beside the files of other steps."""
+    return _files(sorted({name for spec in STEPS.values() for name in spec.reads}))
 
 
 def _files(names: Iterable[str]) -> Iterator[Path]:
@@ -240,14 +295,18 @@ def reached(source: str) -> list[Path]:
     files = {path: path.read_text(encoding="utf-8") for path in _package_files()}
     modules = {_module(path): path for path in files if path.suffix == ".py"}
     found: set[Path] = set()
-    waiting = [modules[name] for name in _imports(source, modules)]
+    try:
+        waiting = [modules[name] for name in _imports(source) & modules.keys()]
+    except SyntaxError:  # a magic, say: it may reach anything
+        waiting = list(modules.values())
     while waiting:
         path = waiting.pop()
         if path in found:
             continue
         found.add(path)
         if path.suffix == ".py":
-            waiting += [modules[name] for name in _imports(files[path], modules, path)]
+            imported = _imports(files[path], _module(path), path.name == "__init__.py")
+            waiting += [modules[name] for name in imported & modules.keys()]
         waiting += [other for other in files if other.suffix != ".py" and other.name in files[path]]
     return sorted(found)
 
@@ -257,12 +316,10 @@ def _module(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
-def _imports(source: str, modules: Mapping[str, Path], path: Path | None = None) -> set[str]:
-    """Modules of the package that are imported when `source` runs; not those only type checkers see."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # a magic, say: it may reach anything
-        return set(modules)
+@cache
+def _imports(source: str, module: str = "", is_package: bool = False) -> frozenset[str]:
+    """Names that may be modules and are imported when `source` runs; not what only type checkers see."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             node.body = [ast.Pass()]
@@ -271,10 +328,9 @@ def _imports(source: str, modules: Mapping[str, Path], path: Path | None = None)
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            home = _module(path).split(".") if path else []
-            above = home[: len(home) - node.level + (path is not None and path.name == "__init__.py")]
-            module = ".".join([*(above if node.level else []), *([node.module] if node.module else [])])
-            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+            home = module.split(".") if module else []
+            above = home[: len(home) - node.level + is_package]
+            source_of = ".".join([*(above if node.level else []), *([node.module] if node.module else [])])
+            names |= {source_of, *(f"{source_of}.{alias.name}" for alias in node.names)}
     # Importing a module imports the packages that it lies in.
-    whole = {".".join(name.split(".")[:n]) for name in names for n in range(1, name.count(".") + 2)}
-    return whole & modules.keys()
+    return frozenset(".".join(name.split(".")[:n]) for name in names for n in range(1, name.count(".") + 2))

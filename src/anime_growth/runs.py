@@ -9,35 +9,61 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anime_growth import clean, disk, errors, execution, locks, parameters, paths, processes, records, rules, sources
+from anime_growth import (
+    clean,
+    disk,
+    errors,
+    execution,
+    locks,
+    parameters,
+    paths,
+    processes,
+    records,
+    reuse,
+    rules,
+    sources,
+)
+from anime_growth import engine as forking
 from anime_growth.errors import DeadlinePassed, InputError, StepFailed, Stopped
-from anime_growth.pipeline import STEPS, StepSpec
+from anime_growth.steps import STEPS, StepSpec
 
 log = logging.getLogger("anime_growth")
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How long a notebook and a whole run may take, and how long to wait for another run to end [s].
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    The chain takes well under a minute; what takes longer than the defaults hangs.
+
+@dataclass(frozen=True)
+class Manner:
+    """How a run is made, on which its results do not depend.
+
+    `notebook` and `run` are the longest that one notebook and a whole run may take, `wait` how long to wait
+    for another run to end [s]; the chain takes well under a minute, and what takes longer than the defaults
+    hangs. At most `jobs` notebooks are at work at a time, executed by `engine` (engine.NAME, or any other
+    name for ordinary kernels). With `reuse`, steps whose key is known take over what an earlier run left.
     """
 
     notebook: float = 300
     run: float = 1200
     wait: float = 0
+    jobs: int = field(default_factory=cores)
+    engine: str = forking.NAME
+    reuse: bool = True
 
 
-Told = Callable[[str], None]
-NOTHING: Told = lambda _: None  # noqa: E731
+# Told, at every change, the names of the steps at work and how many are done.
+Told = Callable[[Sequence[str], int], None]
+NOTHING: Told = lambda at_work, done: None  # noqa: E731
 
 
 def run(
@@ -45,13 +71,13 @@ def run(
     on_step: Told = NOTHING,
     before_end: Callable[[Path], None] | None = None,
     tick: Callable[[], None] = processes.NO_TICK,
-    limits: Limits = Limits(),
+    manner: Manner = Manner(),
 ) -> Path:
     """Execute all steps with the parameters `values` and return the finished run folder.
 
-    `on_step` is told each step's name before it starts, `tick` is called while it works. `before_end` may
+    `on_step` is told what is at work at every change, `tick` is called while steps work. `before_end` may
     add files to the whole run before it appears. Raises InputError (bad parameters or input), StepFailed,
-    DeadlinePassed, Stopped, or Locked where another run is still at work after `limits.wait`.
+    DeadlinePassed, Stopped, or Locked where another run is still at work after `manner.wait`.
     """
     chosen = parameters.check(values)
     edition = clean.choose_edition(clean.clean_aja_market_editions(sources.read("aja_market_editions")), chosen.edition)
@@ -59,12 +85,11 @@ def run(
     rules.articles(chosen.articles)
     for spec in STEPS.values():
         execution.refuse_unfit(paths.notebooks() / f"{spec.name}.ipynb")
-    with locks.held(paths.runs(), limits.wait):
+    with locks.held(paths.runs(), manner.wait):
         _refuse_other_latest()
         disk.finish_replacing()
         clean_up()
-        execution.load()
-        return _transaction(chosen, values, edition, on_step, before_end, tick, limits)
+        return _transaction(chosen, values, edition, on_step, before_end, tick, manner)
 
 
 def _refuse_unknown_series(name: str) -> None:
@@ -89,7 +114,7 @@ def _transaction(
     on_step: Told,
     before_end: Callable[[Path], None] | None,
     tick: Callable[[], None],
-    limits: Limits,
+    manner: Manner,
 ) -> Path:
     started = datetime.now(UTC)
     run_id = _free_id(started)
@@ -100,25 +125,18 @@ def _transaction(
         (work / "notebooks").mkdir(parents=True)
         records.write(record, work)
         with _logged(work):
-            with _environment(paths.RUN_VARIABLE, str(work)):
-                begun = time.monotonic()
-                for spec in STEPS.values():
-                    on_step(spec.name)
-                    given = {name: getattr(chosen, name) for name in spec.parameters if name in values}
-                    record["steps"][spec.name] = _step(spec, given, work, record, tick, limits, begun)
-                    records.write(record, work)
-                for spec in STEPS.values():  # a later step may have spoilt what an earlier one left
-                    execution.refuse_unfinished(spec, work)
-                if before_end is not None:
-                    records.write(_ended(record, work, "done"), work)
-                    before_end(work)
+            Chain(values, work, record, on_step, tick, manner).execute()
+            _refuse_spoilt(work, record)
+            if before_end is not None:
+                records.write(_ended(record, work, "done"), work)
+                before_end(work)
             log.info("all steps done", extra={"event": "done", "run_id": run_id})
         records.write(_ended(record, work, "done"), work)
         disk.settle(work)
         with processes.undisturbed():
             work.rename(finished)
             disk.settle_names(paths.runs())
-            point_latest(finished)
+            records.point_latest(finished)
     except BaseException as problem:
         with processes.undisturbed():
             if work.exists():
@@ -129,38 +147,149 @@ def _transaction(
     return finished
 
 
-def _step(
-    spec: StepSpec,
-    given: Mapping[str, Any],
-    work: Path,
-    record: dict[str, Any],
-    tick: Callable[[], None],
-    limits: Limits,
-    run_begun: float,
-) -> dict[str, Any]:
-    """Execute one step in a process of its own; its entry in the record."""
-    begun = time.monotonic()
-    seconds = min(limits.notebook, run_begun + limits.run - begun)
-    own = {name: record["parameters"][name] for name in spec.parameters}
-    key = records.step_key(spec, own, records.artefacts(work), record)
-    log.info("running %s", spec.name, extra={"event": "step", "step": spec.name, "run_id": record["run_id"]})
-    try:
-        processes.call_apart(
-            partial(execution.execute, spec, given, work), work, work / "run.log", max(seconds, 0), tick
-        )
+def _refuse_spoilt(work: Path, record: Mapping[str, Any]) -> None:
+    """Raise StepFailed where a later step has changed what an earlier one left."""
+    for spec in STEPS.values():
         execution.refuse_unfinished(spec, work)
-    except TimeoutError as problem:
-        place = f"{spec.name}{execution.in_cell(execution.place(spec, work))}"
-        limit = (
-            f"a notebook may take {limits.notebook:g} s (--notebook-deadline)"
-            if seconds == limits.notebook
-            else f"the whole run may take {limits.run:g} s (--deadline)"
-        )
-        raise DeadlinePassed(f"{place}: ended because {limit}") from problem
-    except processes.Died as problem:
-        place = f"{spec.name}{execution.in_cell(execution.place(spec, work))}"
-        raise StepFailed(f"{place}: {problem}") from problem
-    return {"key": key, "seconds": round(time.monotonic() - begun, 3)}
+        now = reuse.left(spec, work)
+        for name, text in record["steps"][spec.name]["files"].items():
+            if now[name] != text:
+                raise StepFailed(f"{spec.name}: {name} was changed by a later step")
+
+
+class Chain:
+    """The steps of one run in the folder `work`, each started as soon as those that it needs are done.
+
+    `record` is brought up to date, and saved, as they go.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        work: Path,
+        record: dict[str, Any],
+        on_step: Told,
+        tick: Callable[[], None],
+        manner: Manner,
+    ) -> None:
+        self.values, self.work, self.record = values, work, record
+        self.on_step, self.tick, self.manner = on_step, tick, manner
+        self.earlier = records.all_runs() if manner.reuse else []
+        self.begun = time.monotonic()
+        self.waiting = dict(STEPS)
+        self.at_work: dict[str, _AtWork] = {}
+
+    def execute(self) -> None:
+        """Execute all steps; however this ends, nothing is left at work. Raises what a step ended with."""
+        with ExitStack() as stack:
+            while self.waiting or self.at_work:
+                for spec in self._ready():
+                    self._begin(spec, stack)
+                if self.at_work:
+                    self._finish(*self._next_ended())
+
+    def _ready(self) -> list[StepSpec]:
+        done = self.record["steps"]
+        ready = [spec for spec in self.waiting.values() if done.keys() >= set(spec.needs)]
+        return ready[: max(0, self.manner.jobs - len(self.at_work))]
+
+    def _begin(self, spec: StepSpec, stack: ExitStack) -> None:
+        del self.waiting[spec.name]
+        made = {name: text for step in self.record["steps"].values() for name, text in step["files"].items()}
+        own = {name: self.record["parameters"][name] for name in spec.parameters}
+        key = records.step_key(spec, own, made, self.record)
+        if known := reuse.step(spec, key, self.earlier):
+            reuse.take_over(spec, known, self.work)
+            log.info(
+                "%s is as it was in %s",
+                spec.name,
+                known.run_id,
+                extra={"event": "reuse", "step": spec.name, **self._run},
+            )
+            self._note(spec, key, known.record["steps"][spec.name]["seconds"], known.run_id)
+            return
+        execution.load(spec, self.manner.engine)
+        log.info("running %s", spec.name, extra={"event": "step", "step": spec.name, **self._run})
+        given = {name: value for name, value in own.items() if name in self.values}
+        execute = partial(execution.execute, spec, given, self.work, self.manner.engine)
+        call = processes.Apart(execute, self.work, self.work / "run.log", spec.name)
+        with processes.undisturbed():
+            stack.enter_context(call)
+            self.at_work[spec.name] = _AtWork(spec, key, call, time.monotonic())
+        self._save()
+
+    def _next_ended(self) -> tuple["_AtWork", BaseException | None]:
+        """The next step that has ended, or has to, and why."""
+        while True:
+            first = min(self.at_work.values(), key=lambda one: one.begun)
+            deadline = min(first.begun + self.manner.notebook, self.begun + self.manner.run)
+            ended = processes.first_ended([one.call for one in self.at_work.values()], deadline, self.tick)
+            if ended is None:
+                return first, TimeoutError()
+            one = next(one for one in self.at_work.values() if one.call is ended)
+            try:
+                ended.result(0)
+            except Exception as problem:
+                return one, problem
+            return one, None
+
+    def _finish(self, one: "_AtWork", problem: BaseException | None) -> None:
+        spec = one.spec
+        try:
+            if problem is not None:
+                raise self._explained(one, problem)
+            one.call.end()
+            execution.refuse_unfinished(spec, self.work)
+        except BaseException:
+            others = [name for name in self.at_work if name != spec.name]
+            self.record["at_work"] = [spec.name, *others]
+            raise
+        del self.at_work[spec.name]
+        self._note(spec, one.key, round(time.monotonic() - one.begun, 3))
+
+    def _explained(self, one: "_AtWork", problem: BaseException) -> BaseException:
+        """The problem that a step ended with, with its place where it does not say so itself."""
+        spec, manner = one.spec, self.manner
+        place = f"{spec.name}{execution.in_cell(execution.place(spec, self.work))}"
+        if isinstance(problem, TimeoutError):
+            own = time.monotonic() >= one.begun + manner.notebook
+            limit = (
+                f"a notebook may take {manner.notebook:g} s (--notebook-deadline)"
+                if own
+                else f"the whole run may take {manner.run:g} s (--deadline)"
+            )
+            explained: BaseException = DeadlinePassed(f"{place}: ended because {limit}")
+        elif isinstance(problem, processes.Died):
+            explained = StepFailed(f"{place}: {problem}")
+        else:
+            return problem
+        explained.__cause__ = problem
+        return explained
+
+    def _note(self, spec: StepSpec, key: str, seconds: float, reused_from: str = "") -> None:
+        entry = {"key": key, "seconds": seconds, "reused_from": reused_from, "files": reuse.left(spec, self.work)}
+        done = {**self.record["steps"], spec.name: entry}
+        self.record["steps"] = {name: done[name] for name in STEPS if name in done}
+        self._save()
+
+    def _save(self) -> None:
+        self.record["at_work"] = list(self.at_work)
+        records.write(self.record, self.work)
+        self.on_step(self.record["at_work"], len(self.record["steps"]))
+
+    @property
+    def _run(self) -> dict[str, str]:
+        return {"run_id": self.record["run_id"]}
+
+
+@dataclass(frozen=True)
+class _AtWork:
+    """A step in a process of its own, since when [on the monotonic clock]."""
+
+    spec: StepSpec
+    key: str
+    call: processes.Apart
+    begun: float
 
 
 def _ended(record: dict[str, Any], folder: Path, exit_class: str, problem: str = "") -> dict[str, Any]:
@@ -207,16 +336,15 @@ def _keep_failed(work: Path, record: dict[str, Any], problem: BaseException) -> 
 
 def _as_failed(work: Path, record: dict[str, Any], exit_class: str, said: str) -> Path:
     """Give a run that did not end its failed name; what to read of it."""
-    unfinished = next((name for name in STEPS if name not in record["steps"]), "")
-    with suppress(OSError):  # a full disk: what could be written is there
-        execution.mark_unfinished(work / "notebooks" / f"{unfinished}.ipynb", said)
+    unfinished = [f"notebooks/{name}.ipynb" for name in record.get("at_work", [])]
+    for name in unfinished:
+        with suppress(OSError):  # a full disk: what could be written is there
+            execution.mark_unfinished(work / name, said)
     with suppress(OSError):
         records.write(_ended(record, work, exit_class, said), work)
         disk.settle(work)
-    failed = work.with_name(f"failed-{record['run_id']}")
-    work.rename(failed)
-    notebook = failed / "notebooks" / f"{unfinished}.ipynb"
-    return notebook if notebook.exists() else failed
+    failed = work.rename(work.with_name(f"failed-{record['run_id']}"))
+    return next((failed / name for name in unfinished if (failed / name).exists()), failed)
 
 
 @contextmanager
@@ -237,32 +365,10 @@ def _logged(work: Path) -> Iterator[None]:
         handler.close()
 
 
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
 def _free_id(started: datetime) -> str:
     stem = f"{started:%Y%m%dT%H%M%SZ}"
     taken = {records.id_of(path) for path in paths.runs().iterdir()}
     return next(name for name in (stem, *(f"{stem}-{n}" for n in range(2, 1000))) if name not in taken)
-
-
-def point_latest(finished: Path) -> None:
-    """Move the link `latest` in one step, so that it never points nowhere."""
-    fresh = finished.parent / f".latest-{finished.name}"
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(finished.name)
-    fresh.replace(finished.parent / "latest")
-    disk.settle_names(finished.parent)
 
 
 def clean_up() -> None:
@@ -270,7 +376,7 @@ def clean_up() -> None:
     for folder in filter(records.id_of, paths.runs().glob("working-*")):
         processes.end(folder)
         run_id = records.id_of(folder)
-        record: dict[str, Any] = {"run_id": run_id, "parameters": {}, "raw_files": {}, "steps": {}}
+        record: dict[str, Any] = {"run_id": run_id, "parameters": {}, "raw_files": {}, "steps": {}, "at_work": []}
         with suppress(InputError):
             record |= {**records.read(folder), "run_id": run_id}
         _as_failed(folder, record, "killed", "the run was killed before it could say why")
@@ -289,14 +395,3 @@ def every_edition(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     for one in wanted:
         parameters.check(one)
     return wanted
-
-
-def same_run(values: Mapping[str, Any]) -> Path | None:
-    """A finished run with these parameters, of the figures, code and packages that are here; none if there is none."""
-    chosen = parameters.check(values)
-    now = records.begin("", datetime.now(UTC), chosen, 0)
-    alike = ("parameters", "raw_files", "code", "lock", "python", "packages")
-    for one in records.all_runs():
-        if one.exit_class == "done" and all(one.record.get(name) == now[name] for name in alike):
-            return one.folder
-    return None

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from anime_growth import disk, errors, locks, offline, paths, processes, records, runs
 from anime_growth.errors import DeadlinePassed, InputError, Locked, StepFailed
+from anime_growth.steps import STEPS
 
 # A program that is told to stop has this long to end what it has started [s].
 GRACE_SECONDS = 20
@@ -38,7 +39,7 @@ def run(
     good: Collection[int],
     on_step: runs.Told,
     tick: Callable[[], None],
-    limits: runs.Limits,
+    manner: runs.Manner,
 ) -> Path:
     """Run `anime-growth <arguments>` in a clean clone, and return the run folder that it made, which is here now.
 
@@ -49,7 +50,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="anime-growth-", ignore_cleanup_errors=True) as place:
         study, cutter = Path(place) / "study", Path(place) / "offline"
         cutter.mkdir()
-        call = Call(Path(place) / "log", on_step, tick, limits.run)
+        call = Call(Path(place) / "log", on_step, tick, manner.run)
         log.info("cloning the commit that is checked out")
         call(["git", "clone", "--quiet", "--no-hardlinks", str(paths.home()), str(study)], Path(place))
         log.info("making an environment from its lock")
@@ -59,10 +60,11 @@ def run(
             raise StepFailed(f"the environment could not be made: {call.last_words}. Read {paths.shown(kept)}.")
         before, variables = offline.cut(cutter)
         log.info("running in the clone; the network is cut by %s", variables[offline.VARIABLE])
-        limited = ["--notebook-deadline", str(limits.notebook), "--deadline", str(limits.run)]
+        limited = ["--notebook-deadline", str(manner.notebook), "--deadline", str(manner.run)]
+        limited += ["--jobs", str(manner.jobs), "--engine", manner.engine]
         program = str(study / ".venv" / "bin" / "anime-growth")
         code = call([*before, program, *arguments, *limited], study, {**variables, VARIABLE: "yes"}, GRACE_SECONDS)
-        made = _bring_home(study / paths.runs().relative_to(paths.home()), limits)
+        made = _bring_home(study / paths.runs().relative_to(paths.home()), manner)
         if code in good and made is not None:
             return made
         kind = {errors.BAD_INPUT: InputError, errors.DEADLINE: DeadlinePassed, errors.LOCKED: Locked}
@@ -136,7 +138,7 @@ class Call:
             word, _, step = line.strip().partition(" ")
             if word == "running":
                 log.info("running %s", step)
-                self.on_step(step)
+                self.on_step([step], list(STEPS).index(step) if step in STEPS else 0)
 
     @property
     def last_words(self) -> str:
@@ -157,7 +159,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _bring_home(away: Path, limits: runs.Limits) -> Path | None:
+def _bring_home(away: Path, manner: runs.Manner) -> Path | None:
     """Copy the run in the runs folder `away` to the one here, where it appears whole; None if there is none.
 
     A run that did not end well comes home as well, for reading.
@@ -165,7 +167,7 @@ def _bring_home(away: Path, limits: runs.Limits) -> Path | None:
     found = [folder for folder in away.glob("*") if records.id_of(folder) and not folder.is_symlink()]
     if not found:
         return None
-    with locks.held(paths.runs(), limits.wait or limits.run):
+    with locks.held(paths.runs(), manner.wait or manner.run):
         taken = {path.name for path in paths.runs().iterdir()}
         stem = found[0].name
         name = next(one for one in (stem, *(f"{stem}-{n}" for n in range(2, 1000))) if one not in taken)
@@ -179,5 +181,5 @@ def _bring_home(away: Path, limits: runs.Limits) -> Path | None:
             raise
         disk.settle_names(paths.runs())
         if name == records.id_of(home):
-            runs.point_latest(home)
+            records.point_latest(home)
     return home if name == records.id_of(home) else None

@@ -7,7 +7,7 @@ that is checked out, with an environment made from its lock and with the network
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from anime_growth import compare, digest, narrative, offline, parameters, paths, processes, records, runs, scratch
 from anime_growth.compare import Comparison, Difference, Item
 from anime_growth.errors import InputError
-from anime_growth.pipeline import STEPS
+from anime_growth.steps import STEPS
 from anime_growth.trace import Record
 
 PLURALS = {kind: "quantities" if kind == "quantity" else f"{kind}s" for kind in compare.KINDS}
@@ -28,7 +28,7 @@ BEYOND = (compare.DIFFERS, compare.MISSING, compare.NEW)
 MOST_SHOWN = 15
 MOST_NAMED = 3
 LONGEST_LINE = 2000
-LIMITS = runs.Limits()
+MANNER = runs.Manner()
 # What a result rests on by itself; the rest of what a run is made with may lie behind any result.
 OWN_INPUTS = ("raw file", "parameter")
 
@@ -38,9 +38,9 @@ def verify(
     from_scratch: bool = False,
     on_step: runs.Told = runs.NOTHING,
     tick: Callable[[], None] = processes.NO_TICK,
-    limits: runs.Limits = LIMITS,
+    manner: runs.Manner = MANNER,
 ) -> tuple[Path, int]:
-    """Run the study again as `against` was run; the new run's folder, and the exit code of its certificate.
+    """Run all of the study again as `against` was run; the new run's folder, and the exit code of its certificate.
 
     The code is 0 (same), 10 (new data), 20 (something moved beyond tolerance) or 30 (a verdict flipped).
     Raises InputError where `against` cannot be compared with, and whatever runs.run raises.
@@ -50,10 +50,11 @@ def verify(
     _refuse_unfit(before, record)
     if from_scratch:
         named = "published" if before == paths.published().resolve() else str(before)
-        folder = scratch.run(["verify", named], COMPARED, on_step, tick, limits)
+        folder = scratch.run(["verify", named], COMPARED, on_step, tick, manner)
     else:
         given = _other_than_defaults(record)
-        folder = runs.run(given, on_step, lambda work: certify(before, work, limits), tick, limits)
+        anew = replace(manner, reuse=False)
+        folder = runs.run(given, on_step, lambda work: certify(before, work, manner), tick, anew)
     return folder, int(json.loads((folder / "certificate.json").read_text(encoding="utf-8"))["exit_code"])
 
 
@@ -76,15 +77,15 @@ def _notebooks_of(folder: Path) -> Path:
 
 
 # --- the certificate --------------------------------------------------------------------------------
-def certify(before: Path, after: Path, limits: runs.Limits) -> None:
+def certify(before: Path, after: Path, manner: runs.Manner) -> None:
     """Compare the run in `after` with that in `before` and write certificate.md and certificate.json into it."""
-    data = certificate(before, after, limits)
+    data = certificate(before, after, manner)
     text = json.dumps(data, indent=1, ensure_ascii=False)
     (after / "certificate.json").write_text(f"{text}\n", encoding="utf-8")
     (after / "certificate.md").write_text(as_markdown(data), encoding="utf-8")
 
 
-def certificate(before: Path, after: Path, limits: runs.Limits) -> dict[str, Any]:
+def certificate(before: Path, after: Path, manner: runs.Manner) -> dict[str, Any]:
     """All that the certificate says, as plain data; of what matches, the counts."""
     compared = compare.compare(before, after, _notebooks_of(before))
     old, new = records.read(before), records.read(after)
@@ -102,7 +103,7 @@ def certificate(before: Path, after: Path, limits: runs.Limits) -> dict[str, Any
         "items": [_as_data(item, behind) for item in apart],
         "environment": [asdict(one) for one in differences],
         "remarks": _remarks(before, new),
-        "made": _made(new, limits),
+        "made": _made(new, manner),
     }
 
 
@@ -213,7 +214,7 @@ def _few(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMED])}{more}"
 
 
-def _made(record: Mapping[str, Any], limits: runs.Limits) -> dict[str, str]:
+def _made(record: Mapping[str, Any], manner: runs.Manner) -> dict[str, str]:
     """How the new run was made, in words."""
     git = record.get("git") or {}
     began, ended = (datetime.fromisoformat(record[name]) for name in ("started", "ended"))
@@ -226,5 +227,5 @@ def _made(record: Mapping[str, Any], limits: runs.Limits) -> dict[str, str]:
         "Python": f"{record['python']} on {record['platform']}, {len(record['packages'])} packages",
         "environment": scratch.told(),
         "network": offline.told(),
-        "time": f"{(ended - began).total_seconds():.0f} s; at most {limits.run:g} s were allowed",
+        "time": f"{(ended - began).total_seconds():.0f} s; at most {manner.run:g} s were allowed",
     }

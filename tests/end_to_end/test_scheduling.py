@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from anime_growth import cli, compare, errors, paths
-from anime_growth.runs import Limits
+from anime_growth.runs import Manner
 from tests.end_to_end.conftest import BIN, TOP
 from tests.end_to_end.light_chain import lighten
 
@@ -93,10 +93,10 @@ def test_schedulers_wait_longer_than_a_run_may_take():
     service = settings(unit("service"))
     waited = float(re.search(r"--wait (\d+)", service["ExecStart"][0])[1])
     minutes = int(re.fullmatch(r"(\d+)min", *service["TimeoutStartSec"])[1])
-    assert 60 * minutes > waited + Limits().run
-    assert dag().tasks["run"].timeout > timedelta(seconds=Limits().run)
+    assert 60 * minutes > waited + Manner().run
+    assert dag().tasks["run"].timeout > timedelta(seconds=Manner().run)
     job = workflow()["jobs"]["run"]
-    assert 60 * job["timeout-minutes"] > Limits().run
+    assert 60 * job["timeout-minutes"] > Manner().run
 
 
 @pytest.fixture(scope="session")
@@ -374,5 +374,5 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_program():
         *(errors.DONE, errors.FAILED, errors.BAD_INPUT, errors.DEADLINE, errors.LOCKED),
         *(compare.NEW_DATA, compare.MOVED, compare.FLIPPED),
     ]
-    assert f"`--notebook-deadline` ({Limits().notebook:g} s)" in table
-    assert f"`--deadline` ({Limits().run:g} s)" in table
+    assert f"`--notebook-deadline` ({Manner().notebook:g} s)" in table
+    assert f"`--deadline` ({Manner().run:g} s)" in table

@@ -174,7 +174,7 @@ def test_the_pages_show_an_attack_as_text(attacked, name):
 
 
 @one_run
-@pytest.mark.parametrize("name", ["narrative.md", "finding.md", "limits.md"])
+@pytest.mark.parametrize("name", ["narrative.md", "finding.md", "manner.md"])
 def test_the_texts_show_an_attack_as_text(attacked, name):
     text = (attacked.run / name).read_text(encoding="utf-8")
     assert ("document.evil()" in text) == (name == "narrative.md")
@@ -211,7 +211,7 @@ def test_the_digest_of_two_runs_shows_an_attack_as_text(attacked, flipped):
 @one_run
 def test_the_certificate_of_two_runs_shows_an_attack_as_text(attacked, flipped, monkeypatch):
     monkeypatch.setenv(paths.HOME_VARIABLE, str(attacked.study))
-    told = verify.as_markdown(verify.certificate(attacked.run.resolve(), flipped, runs.Limits()))
+    told = verify.as_markdown(verify.certificate(attacked.run.resolve(), flipped, runs.Manner()))
     assert "flipped" in told
     Page(as_html(told)).refuse_attack(scripts=0)
 

@@ -11,7 +11,7 @@ from anime_growth import paths
 
 # Figures flow from left to right; a module may import only what stands before it. A package is one name here.
 ORDER = [
-    *("errors", "paths", "words", "units", "cells", "sources", "expressions", "clean", "checks"),
+    *("errors", "paths", "steps", "words", "units", "cells", "sources", "expressions", "clean", "checks"),
     *(
         "arithmetic",
         "quantities",
@@ -27,7 +27,8 @@ ORDER = [
         "targets",
     ),
     *("figures", "rules", "links", "claims", "doubts", "narrative", "report"),
-    *("parameters", "pipeline", "records", "disk", "locks", "processes", "execution", "runs", "housekeeping"),
+    *("parameters", "pipeline", "disk", "records", "locks", "processes", "engine", "execution", "reuse", "runs"),
+    "housekeeping",
     *("compare", "digest", "offline", "scratch", "verify", "attribution", "canary", "publish", "cli"),
 ]
 # Inside a package the other modules share this one, and know nothing of one another.

@@ -67,8 +67,8 @@ def change(home, name, text):
     commit(home)
 
 
-def run(limits=runs.Limits(), on_step=runs.NOTHING):  # noqa: B008
-    return scratch.run(["verify", "published"], (0, 10), on_step, lambda: None, limits)
+def run(manner=runs.Manner(), on_step=runs.NOTHING):  # noqa: B008
+    return scratch.run(["verify", "published"], (0, 10), on_step, lambda: None, manner)
 
 
 def test_the_run_made_in_the_clone_comes_home_whole_and_is_the_latest(study):
@@ -83,7 +83,7 @@ def test_the_clone_is_clean_and_is_told_limits_and_how_the_network_is_cut(study,
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     monkeypatch.setenv("VIRTUAL_ENV", "/somewhere")
     monkeypatch.setenv("UV_CACHE_DIR", "/cache")
-    folder = run(runs.Limits(notebook=30, run=60))
+    folder = run(runs.Manner(notebook=30, run=60))
     assert (folder / "arguments").read_text() == "verify published --notebook-deadline 30 --deadline 60\n"
     assert (folder / "log").read_text() == "the study\n" and (folder / "changes").read_text() == ""
     seen = dict(line.split("=", 1) for line in (folder / "environment").read_text().splitlines() if "=" in line)
@@ -165,7 +165,7 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(study, slow, tmp_
     change(study, slow, f"#!/bin/sh\ntrap '' TERM\n(echo $$ > {tmp_path}/pid; sleep 100 & wait)\n")
     begun = time.monotonic()
     with pytest.raises(DeadlinePassed, match=r"took longer than 1 s \(--deadline\)"):
-        run(runs.Limits(run=1))
+        run(runs.Manner(run=1))
     assert time.monotonic() - begun < 50
     assert is_gone(int((tmp_path / "pid").read_text()))
 
@@ -174,7 +174,7 @@ def test_a_program_is_asked_to_end_before_it_is_made_to(study, tmp_path, monkeyp
     monkeypatch.setattr(scratch, "GRACE_SECONDS", 2)
     change(study, "program", f"#!/bin/sh\ntrap 'touch {tmp_path}/asked; exit' TERM\nsleep 100 &\nwait\n")
     with pytest.raises(DeadlinePassed):
-        run(runs.Limits(run=1))
+        run(runs.Manner(run=1))
     assert (tmp_path / "asked").exists()
 
 
@@ -198,7 +198,7 @@ def stop(number, frame):
 
 signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGINT, stop)
-scratch.run(["verify"], (0,), print, lambda: None, runs.Limits())
+scratch.run(["verify"], (0,), print, lambda: None, runs.Manner())
 """
 
 

@@ -10,7 +10,7 @@ import pytest
 from anime_growth import offline, parameters, paths, records, runs, scratch, verify
 from anime_growth.errors import InputError
 
-LIMITS = runs.Limits(run=600)
+MANNER = runs.Manner(run=600)
 GROWTH = "market.overseas.growth.2024"
 RATE = "fx.usdjpy.level.2024"
 TREND = "trend.overseas.drift.growth"
@@ -53,7 +53,7 @@ def after(tmp_path, before):
 
 def certified(before, after):
     """The certificate that `after` gets: its text, and its data."""
-    verify.certify(before, after, LIMITS)
+    verify.certify(before, after, MANNER)
     return (after / "certificate.md").read_text(), json.loads((after / "certificate.json").read_text())
 
 
@@ -301,7 +301,7 @@ def fake_run(before, monkeypatch):
     """Instead of the chain: a copy of `before` appears, with what `before_end` adds; the values it was given."""
     given = []
 
-    def run(values, on_step, before_end, tick, limits):
+    def run(values, on_step, before_end, tick, manner):
         given.append(dict(values))
         work = shutil.copytree(before, before.parent / "working-20260102T000000Z")
         before_end(work)
@@ -313,14 +313,14 @@ def fake_run(before, monkeypatch):
 
 def test_the_study_is_run_with_the_parameters_of_the_run_verified_against(before, fake_run):
     change_record(before, parameters={**RECORD["parameters"], "start_year": 2012})
-    folder, code = verify.verify(before, limits=LIMITS)
+    folder, code = verify.verify(before, manner=MANNER)
     assert fake_run == [{"start_year": 2012}]
     assert (code, folder.name) == (0, "20260102T000000Z")
     assert (folder / "certificate.md").exists() and (folder / "certificate.json").exists()
 
 
 def test_a_parameter_that_has_its_default_is_not_given_so_that_notebooks_are_as_they_are_committed(before, fake_run):
-    verify.verify(before, limits=LIMITS)
+    verify.verify(before, manner=MANNER)
     assert fake_run == [{}]
 
 
@@ -339,14 +339,14 @@ def test_a_parameter_that_has_its_default_is_not_given_so_that_notebooks_are_as_
 def test_what_cannot_be_compared_with_is_refused_before_anything_is_run(before, fake_run, spoil, words):
     spoil(before)
     with pytest.raises(InputError, match=words) as refused:
-        verify.verify(before, limits=LIMITS)
+        verify.verify(before, manner=MANNER)
     assert fake_run == [] and "\n" not in str(refused.value)
 
 
 def test_from_scratch_the_clone_verifies_against_its_own_published_results_or_a_named_run(before, monkeypatch):
     asked = []
 
-    def run(arguments, good, on_step, tick, limits):
+    def run(arguments, good, on_step, tick, manner):
         asked.append(list(arguments))
         (before / "certificate.json").write_text('{"exit_code": 10}')
         return before
