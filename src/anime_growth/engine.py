@@ -167,7 +167,9 @@ class _Provisioner(LocalProvisioner):
         if LAUNCHER not in cmd or Path(cmd[0]).resolve() != Path(sys.executable).resolve():
             return await super().launch_kernel(cmd, **kwargs)
         self.cwd = str(kwargs.get("cwd") or Path.cwd())
-        process: Any = _Fork(cmd[cmd.index(LAUNCHER) + 1 :], kwargs["env"], self.cwd)
+        process: Any = _Fork(
+            cmd[cmd.index(LAUNCHER) + 1 :], kwargs["env"] | {"JPY_PARENT_PID": str(os.getpid())}, self.cwd
+        )
         self.process, self.pid, self.pgid = process, process.pid, process.pid
         return self.connection_info
 

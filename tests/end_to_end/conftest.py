@@ -13,6 +13,8 @@ import pytest
 
 from anime_growth import parameters, paths, pipeline, records
 
+# Tests that look at the same run go to the same worker, so that the chain is executed once.
+one_chain = pytest.mark.xdist_group("papermill")
 TOP = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
@@ -36,6 +38,17 @@ def shell(command: str, cwd: Path = TOP, **environment: str) -> subprocess.Compl
         text=True,
         timeout=300,
     )
+
+
+@pytest.fixture(scope="session")
+def papermill_run(tmp_path_factory):
+    """The chain as the README's papermill loop runs it, with ordinary kernels, started from the top folder."""
+    loop = next(block for block in blocks("README.md") if "papermill" in block)
+    folder = tmp_path_factory.mktemp("papermill")
+    done = shell(loop.replace("$(mktemp -d)", str(folder)))
+    assert done.returncode == 0, done.stderr[-2000:]
+    (folder / "notebooks").symlink_to(folder)  # the loop puts them beside the tables
+    return folder
 
 
 @pytest.fixture

@@ -15,21 +15,7 @@ import pytest
 
 from anime_growth import compare, paths, pipeline, processes
 from anime_growth.quantities import Quantities
-from tests.end_to_end.conftest import BIN, TOP, blocks, shell
-
-# Tests that look at the same run go to the same worker, so that the chain is executed once.
-one_chain = pytest.mark.xdist_group("papermill")
-
-
-@pytest.fixture(scope="session")
-def papermill_run(tmp_path_factory):
-    """The chain as the README's papermill loop runs it, started from the top folder."""
-    loop = next(block for block in blocks("README.md") if "papermill" in block)
-    folder = tmp_path_factory.mktemp("papermill")
-    done = shell(loop.replace("$(mktemp -d)", str(folder)))
-    assert done.returncode == 0, done.stderr[-2000:]
-    (folder / "notebooks").symlink_to(folder)  # the loop puts them beside the tables
-    return folder
+from tests.end_to_end.conftest import BIN, TOP, blocks, one_chain, shell
 
 
 @one_chain

@@ -27,7 +27,7 @@ def made(study, monkeypatch):
     """Runs are made at once, by a stand-in that leaves a finished folder; the parameters of each are listed."""
     asked = []
 
-    def run(values, on_step=None, before_end=None, tick=None, limits=None):
+    def run(values, on_step=None, before_end=None, tick=None, manner=None):
         asked.append(values)
         if values.get("edition") == 2023 and values.get("start_year") == 2015:
             raise StepFailed("03_fit_trends, cell 4: no such luck. Read it.")
@@ -36,7 +36,7 @@ def made(study, monkeypatch):
         folder.mkdir(parents=True)
         record = records.begin(run_id, datetime.now(UTC), parameters.check(values), 0)
         records.write({**record, "exit_class": "done", "ended": records.now()}, folder)
-        runs.point_latest(folder)
+        records.point_latest(folder)
         return folder
 
     monkeypatch.setattr(runs, "run", run)
@@ -52,7 +52,7 @@ def test_backfill_makes_one_run_for_each_edition_the_newest_last(anime_growth, m
 
 def test_backfill_skips_what_is_there_unless_asked_again(anime_growth, made):
     anime_growth("run", "--edition", "all")
-    runs.point_latest(records.find("20260101T000001Z"))
+    records.point_latest(records.find("20260101T000001Z"))
     second = anime_growth("run", "--edition", "all")
     assert len(made) == 4 and second.output.count("(was there)") == 4
     assert records.find("latest").name == "20260101T000004Z", "latest is the newest edition's again"
@@ -62,7 +62,7 @@ def test_backfill_skips_what_is_there_unless_asked_again(anime_growth, made):
     assert len(made) == 12, "other parameters are another run"
 
 
-@pytest.mark.parametrize("changed", ["raw_files", "code", "lock", "packages", "python"])
+@pytest.mark.parametrize("changed", ["reads", "code", "lock", "environment", "python", "git"])
 def test_a_run_of_other_figures_code_or_packages_is_not_the_same_run(anime_growth, made, changed):
     anime_growth("run", "--edition", "all")
     folder = records.find("latest")
@@ -70,6 +70,30 @@ def test_a_run_of_other_figures_code_or_packages_is_not_the_same_run(anime_growt
     records.write({**record, changed: "other"}, folder)
     anime_growth("run", "--edition", "all")
     assert [values["edition"] for values in made[4:]] == [2025]
+
+
+def test_where_nothing_has_changed_the_run_that_is_there_is_named(anime_growth, made, study):
+    anime_growth("run")
+    anime_growth("run", "-p", "start_year=2010")
+    done = anime_growth("run")
+    assert "20260101T000001Z/report.html (nothing has changed since; --again runs it anyway)" in done.output
+    assert len(made) == 2 and records.find("latest").name == "20260101T000001Z"
+    assert "20260101T000003Z/report.html\n" in anime_growth("run", "--again").output
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda study, folder: (folder / "report.html").write_text("edited by hand"),
+        lambda study, folder: (folder.parent / "working-20260101T000002Z").mkdir(),
+        lambda study, folder: (study / "data/processed/publishing").mkdir(),
+    ],
+)
+def test_what_was_edited_or_broken_off_is_not_taken_for_unchanged(anime_growth, made, study, spoil):
+    anime_growth("run")
+    spoil(study, records.find("latest"))
+    anime_growth("run")
+    assert len(made) == 2
 
 
 def test_an_edition_that_cannot_be_run_does_not_stop_the_others(anime_growth, made):

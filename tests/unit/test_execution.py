@@ -92,7 +92,7 @@ def executed(home, monkeypatch):
             promised(folder, *without)
 
         monkeypatch.setattr(papermill, "execute_notebook", papermill_does)
-        execution.execute(SPEC, {}, folder)
+        execution.execute(SPEC, {}, folder, "kernel")
 
     (home / "run").mkdir()
     yield execute
@@ -149,7 +149,7 @@ def test_parameters_and_the_kernels_surroundings_are_the_runs_own(home, monkeypa
     given = {}
     monkeypatch.setattr(papermill, "execute_notebook", lambda *places, **options: given.update(options))
     monkeypatch.setattr(execution, "refuse_unfinished", lambda spec, folder: None)
-    execution.execute(SPEC, {"edition": 2024}, home / "run")
+    execution.execute(SPEC, {"edition": 2024}, home / "run", "kernel")
     assert given["parameters"] == {"edition": 2024}
     assert given["cwd"] == str(home / "run")
     own = next(word for word in given["extra_arguments"] if word.startswith("--ipython-dir="))

@@ -22,7 +22,12 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a pr
 @pytest.fixture
 def apart(tmp_path):
     """Call a function in a process of its own, for the run in a temporary folder."""
-    return lambda work, seconds=20, **rest: processes.call_apart(work, tmp_path, tmp_path / "log", seconds, **rest)
+    return lambda work, seconds=20, **rest: call(work, tmp_path, seconds, **rest)
+
+
+def call(work, folder, seconds, **rest):
+    with processes.Apart(work, folder, folder / "log") as apart:
+        apart.result(seconds, **rest)
 
 
 def sleeper(folder):
@@ -157,9 +162,7 @@ def test_processes_of_other_runs_are_left_alone(tmp_path):
 
 def test_when_the_one_that_waits_is_killed_the_work_ends_too(tmp_path):
     work = partial(subprocess.run, sleeper(tmp_path))
-    waiting = multiprocessing.get_context("forkserver").Process(
-        target=processes.call_apart, args=(work, tmp_path, tmp_path / "log", 60)
-    )
+    waiting = multiprocessing.get_context("forkserver").Process(target=call, args=(work, tmp_path, 60))
     waiting.start()
     limit = time.monotonic() + 10
     while not [one for one in psutil.process_iter() if str(tmp_path) in _words(one)]:

@@ -217,6 +217,11 @@ def add_raw(home):
 
 CHANGES = {
     "its code": ("03_fit_trends", lambda home: change_cell(home, "03_fit_trends", 1, source=["1"])),
+    "its text": ("03_fit_trends", lambda home: change_cell(home, "03_fit_trends", 0, source=["# Why"])),
+    "its tags": (
+        "03_fit_trends",
+        lambda home: change_cell(home, "03_fit_trends", 1, metadata={"tags": ["parameters"]}),
+    ),
     "a module that it imports": ("03_fit_trends", lambda home: add_to("trends.py")),
     "a module that this imports in turn": ("03_fit_trends", lambda home: add_to("arithmetic.py")),
     "the package itself": ("03_fit_trends", lambda home: add_to("__init__.py")),
@@ -226,7 +231,6 @@ CHANGES = {
     "a raw file under the claims": ("06_narrative", add_raw),
 }
 NO_CHANGES = {
-    "its text": ("03_fit_trends", lambda home: change_cell(home, "03_fit_trends", 0, source=["# Why"])),
     "its outputs": ("03_fit_trends", lambda home: change_cell(home, "03_fit_trends", 1, outputs=[1])),
     "another notebook's code": ("03_fit_trends", lambda home: change_cell(home, "06_narrative", 1, source=["1"])),
     "a module that it does not reach": ("03_fit_trends", lambda home: add_to("cli.py")),

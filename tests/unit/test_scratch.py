@@ -73,18 +73,20 @@ def run(manner=runs.Manner(), on_step=runs.NOTHING):  # noqa: B008
 
 def test_the_run_made_in_the_clone_comes_home_whole_and_is_the_latest(study):
     steps = []
-    folder = run(on_step=steps.append)
+    folder = run(on_step=lambda at_work, done: steps.append((at_work, done)))
     assert folder == paths.runs() / RUN_ID and (paths.runs() / "latest").resolve() == folder
     assert (folder / "tables").is_dir() and (folder / "certificate.json").is_file()
-    assert steps == ["01_clean_figures"]
+    assert steps == [(["01_clean_figures"], 0)]
 
 
 def test_the_clone_is_clean_and_is_told_limits_and_how_the_network_is_cut(study, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     monkeypatch.setenv("VIRTUAL_ENV", "/somewhere")
     monkeypatch.setenv("UV_CACHE_DIR", "/cache")
-    folder = run(runs.Manner(notebook=30, run=60))
-    assert (folder / "arguments").read_text() == "verify published --notebook-deadline 30 --deadline 60\n"
+    folder = run(runs.Manner(notebook=30, run=60, jobs=2, engine="kernel"))
+    assert (folder / "arguments").read_text() == (
+        "verify published --notebook-deadline 30 --deadline 60 --jobs 2 --engine kernel\n"
+    )
     assert (folder / "log").read_text() == "the study\n" and (folder / "changes").read_text() == ""
     seen = dict(line.split("=", 1) for line in (folder / "environment").read_text().splitlines() if "=" in line)
     assert seen["UV_CACHE_DIR"] == "/cache" and {offline.VARIABLE, scratch.VARIABLE} <= {*seen}

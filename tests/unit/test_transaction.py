@@ -2,13 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from anime_growth import paths, processes, records, runs
+from anime_growth import execution, paths, records, reuse, runs
 from anime_growth.errors import DeadlinePassed, InputError, Locked, StepFailed, Stopped
+from anime_growth.runs import Manner
+from anime_growth.steps import STEPS
 
 
 @pytest.fixture
@@ -104,26 +109,24 @@ def test_of_a_defect_the_log_keeps_the_trail(run):
 
 
 def test_a_stop_when_the_run_is_all_but_done_comes_too_late_for_it(run, monkeypatch):
-    whole = runs.point_latest
+    whole = records.point_latest
 
     def stopped(finished):
         os.kill(os.getpid(), signal.SIGINT)
         whole(finished)
 
-    monkeypatch.setattr(runs, "point_latest", stopped)
+    monkeypatch.setattr(records, "point_latest", stopped)
     with pytest.raises(Stopped, match=r"stopped from outside when data/processed/runs/\w+ was done"):
         run()
     assert records.read(paths.runs() / "latest")["exit_class"] == "done"
     assert len(there()) == 2
 
 
-def test_a_step_that_spoils_what_an_earlier_one_left_fails_the_run(study, monkeypatch):
-    seen = []
-    monkeypatch.setattr(runs, "_step", lambda spec, *_: seen.append(spec.name) or {})
-    monkeypatch.setattr(runs.execution, "refuse_unfit", lambda notebook: None)
-    with pytest.raises(StepFailed, match="01_clean_figures: stopped without an error"):
+def test_a_step_that_spoils_what_an_earlier_one_left_fails_the_run(chain):
+    chain.steps["06_narrative"] = lambda folder: (folder / "tables" / "market.csv").write_text("year\n")
+    with pytest.raises(StepFailed, match="01_clean_figures: tables/market.csv was changed by a later step"):
         runs.run({})
-    assert seen == list(runs.STEPS), "all steps were run before that was found"
+    assert set(chain.done()) == set(STEPS), "all steps were run before that was found"
 
 
 def test_a_run_under_way_is_not_disturbed(run):
@@ -135,10 +138,201 @@ def test_a_run_under_way_is_not_disturbed(run):
     run(meanwhile)
 
 
-def test_the_environment_is_as_before_afterwards(run, monkeypatch):
+# --- steps side by side, and those that need not be run -------------------------------------------------
+class StandIn:
+    """A chain whose steps are done in an instant by writing a word into each file that they promise.
+
+    `steps` holds what else a step does, by name.
+    """
+
+    def __init__(self, study):
+        self.study, self.steps, self.log = study, {}, study / "log"
+
+    def execute(self, spec, values, folder, engine):
+        self._note("begins", spec)
+        for name in spec.leaves:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(f"{spec.name} {sorted(values.items())}")
+        self.steps.get(spec.name, lambda folder: None)(folder)
+        self._note("ends", spec)
+
+    def _note(self, what, spec):
+        with self.log.open("a") as log:
+            log.write(f"{what} {spec.name}\n")
+
+    def told(self):
+        """What was noted since it was last asked."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return lines
+
+    def done(self):
+        """Names of the steps that were executed since it was last asked, in the order in which they ended."""
+        return [line.split()[1] for line in self.told() if line.startswith("ends")]
+
+
+@pytest.fixture
+def chain(study, monkeypatch):
+    shutil.copytree(Path(__file__).parents[2] / "notebooks", study / "notebooks")
+    stand_in = StandIn(study)
+    monkeypatch.setattr(execution, "execute", stand_in.execute)
+    monkeypatch.setattr(execution, "load", lambda spec, engine: None)
+    return stand_in
+
+
+def wait_for(*files):
+    """Work that lasts until these files are there."""
+
+    def work(folder):
+        limit = time.monotonic() + 10
+        while not all((folder / name).exists() for name in files):
+            assert time.monotonic() < limit, f"still without {files}"
+            time.sleep(0.01)
+
+    return work
+
+
+def test_steps_that_do_not_need_each_other_run_side_by_side(chain):
+    chain.steps["03_fit_trends"] = wait_for("tables/projections.csv")
+    chain.steps["04_project_targets"] = wait_for("tables/trends.csv")
+    runs.run({}, manner=Manner(jobs=2))
+    order = chain.told()
+    assert {*order[4:6]} == {"begins 03_fit_trends", "begins 04_project_targets"}
+    assert order[8:] == ["begins 05_check_claims", "ends 05_check_claims", "begins 06_narrative", "ends 06_narrative"]
+
+
+def test_no_more_than_so_many_are_at_work_at_a_time(chain):
+    runs.run({}, manner=Manner(jobs=1))
+    assert chain.told() == [f"{what} {name}" for name in STEPS for what in ("begins", "ends")]
+
+
+def test_the_record_lists_steps_in_their_order_whichever_ends_first(chain):
+    chain.steps["03_fit_trends"] = wait_for("steps/04_project_targets.json")
+    folder = runs.run({}, manner=Manner(jobs=2))
+    assert list(records.read(folder)["steps"]) == list(STEPS)
+    assert records.read(folder)["at_work"] == []
+
+
+def test_when_one_fails_what_runs_beside_it_is_ended_and_neither_is_taken_for_done(chain):
+    def fail(folder):
+        wait_for("steps/03_fit_trends.json")(folder)
+        raise StepFailed("04_project_targets, cell 4: no such luck")
+
+    chain.steps |= {"03_fit_trends": lambda folder: time.sleep(60), "04_project_targets": fail}
+    begun = time.monotonic()
+    with pytest.raises(StepFailed, match=r"04_project_targets, cell 4: no such luck. Read .*04_project_targets.ipynb"):
+        runs.run({}, manner=Manner(jobs=2))
+    assert time.monotonic() - begun < 30
+    record = records.read(next(paths.runs().glob("failed-*")))
+    assert list(record["steps"]) == ["01_clean_figures", "02_describe_market"]
+    assert record["at_work"] == ["04_project_targets", "03_fit_trends"]
+
+
+def test_after_a_failure_what_was_done_before_it_is_taken_over(chain):
+    def fail(folder):
+        raise StepFailed("05_check_claims, cell 4: no such luck")
+
+    chain.steps["05_check_claims"] = fail
+    with pytest.raises(StepFailed):
+        runs.run({})
+    chain.told()
+    del chain.steps["05_check_claims"]
+    folder = runs.run({})
+    assert chain.done() == ["05_check_claims", "06_narrative"]
+    taken = {name: step["reused_from"] for name, step in records.read(folder)["steps"].items()}
+    failed = records.id_of(next(paths.runs().glob("failed-*")))
+    assert taken == dict.fromkeys(list(STEPS)[:4], failed) | dict.fromkeys(list(STEPS)[4:], "")
+
+
+def edit_cell(number, source):
+    def edit(study):
+        path = study / "notebooks/02_describe_market.ipynb"
+        notebook = json.loads(path.read_text())
+        notebook["cells"][number]["source"] = source
+        path.write_text(json.dumps(notebook))
+
+    return edit
+
+
+def add_edition(study):
+    """A table of a new edition: the step that reads it makes another market table of it."""
+    (study / "data/raw/aja/2025/more.csv").write_text("year\n")
+
+
+FROM_01 = list(STEPS)
+CASES = {
+    "nothing": (lambda study: None, {}, []),
+    "spaces between the lines of the file": (
+        lambda study: _rewrite(study / "notebooks/02_describe_market.ipynb", indent=4),
+        {},
+        [],
+    ),
+    "the text of a notebook": (edit_cell(0, "# In other words"), {}, ["02_describe_market"]),
+    "spaces in the code of a notebook": (edit_cell(-1, "step.finish( )"), {}, ["02_describe_market"]),
+    "a parameter of the last steps": (lambda study: None, {"horizon_year": 2030}, FROM_01[3:]),
+    "the first year of the models": (lambda study: None, {"start_year": 2012}, FROM_01[2:]),
+    "figures of another edition": (lambda study: None, {"edition": 2024}, FROM_01),
+    "a raw table": (add_edition, {}, ["01_clean_figures", "05_check_claims", "06_narrative"]),
+    "the lock": (lambda study: (study / "uv.lock").write_text("other"), {}, FROM_01),
+}
+
+
+def _rewrite(path, indent):
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=indent))
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_only_what_rests_on_a_change_is_run_again(chain, study, what):
+    change, values, again = CASES[what]
+    first = runs.run({})
+    chain.told()
+    change(study)
+    second = runs.run(values)
+    assert chain.done() == again or sorted(chain.done()) == again
+    for name in set(STEPS) - set(again):
+        assert reuse.left(STEPS[name], first) == reuse.left(STEPS[name], second)
+
+
+def test_when_the_inputs_of_a_step_come_out_otherwise_it_is_run_again(chain, study):
+    runs.run({})
+    chain.told()
+    add_edition(study)
+    chain.steps["01_clean_figures"] = lambda folder: (folder / "tables/market.csv").write_text("another year")
+    runs.run({})
+    assert sorted(chain.done()) == list(STEPS)
+
+
+def test_nothing_is_taken_over_where_all_is_to_be_run_anew(chain):
+    runs.run({})
+    chain.told()
+    runs.run({}, manner=Manner(reuse=False))
+    assert sorted(chain.done()) == list(STEPS)
+
+
+@pytest.mark.parametrize("spoilt", ["tables/market.csv", "notebooks/01_clean_figures.ipynb"])
+def test_a_file_that_someone_has_changed_is_not_taken_over(chain, spoilt):
+    folder = runs.run({})
+    chain.told()
+    (folder / spoilt).write_text("edited by hand")
+    runs.run({})
+    assert chain.done() == ["01_clean_figures"]
+
+
+def test_what_a_killed_run_left_is_not_taken_over(chain):
+    folder = runs.run({})
+    records.write({**records.read(folder), "exit_class": "killed"}, folder)
+    chain.told()
+    runs.run({})
+    assert sorted(chain.done()) == list(STEPS)
+
+
+def test_every_step_works_for_its_run_alone(chain, monkeypatch):
     monkeypatch.setenv(paths.RUN_VARIABLE, "mine")
-    seen = []
-    folder = run(lambda work: seen.append(os.environ[paths.RUN_VARIABLE]))
-    assert seen == [str(folder.with_name(f"working-{folder.name}"))]
+    names = (paths.RUN_VARIABLE, paths.PART_VARIABLE)
+    chain.steps["03_fit_trends"] = lambda folder: (folder / "seen.json").write_text(
+        json.dumps([os.environ[name] for name in names])
+    )
+    folder = runs.run({})
+    working = folder.with_name(f"working-{folder.name}")
+    assert json.loads((folder / "seen.json").read_text()) == [str(working), "03_fit_trends"]
     assert os.environ[paths.RUN_VARIABLE] == "mine"
-    assert processes.STOPS[0] is signal.SIGINT
