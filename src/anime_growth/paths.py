@@ -8,6 +8,8 @@ that a chain of notebooks reads from and writes to.
 import os
 from pathlib import Path
 
+# Asked for often, and where a file lies takes the disk to say.
+_HERE = Path(__file__).resolve().parents[2]
 HOME_VARIABLE = "ANIME_GROWTH_HOME"
 RUN_VARIABLE = "ANIME_GROWTH_RUN"
 
