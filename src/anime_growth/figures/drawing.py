@@ -309,12 +309,9 @@ def label(
 
 def year_line(ax: Axes, values: pd.Series, colour: str, **style: Any) -> None:
     """Values by year as line and dots, open where a year is missing."""
-    runs = {year: number for number, run in enumerate(contiguous(values.index)) for year in run}
-    data = pd.DataFrame(
-        {"year": values.index, "value": values.to_numpy(), "run": [runs[year] for year in values.index]}
-    )
-    look = {"marker": "o", "markersize": 4.5, "markeredgecolor": "white", "linewidth": 2.0, "legend": False, **style}
-    sns.lineplot(data, x="year", y="value", units="run", estimator=None, color=colour, ax=ax, **look)
+    look = {"marker": "o", "markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.75, "linewidth": 2.0}
+    for run in contiguous(values.index):
+        ax.plot(run, values.loc[run], color=colour, **(look | style))
 
 
 def dots(ax: Axes, x: Any, y: Any, colour: str, hollow: Any = (), size: float = 34, marker: str = "o") -> None:
@@ -405,7 +402,9 @@ def matrix(ax: Axes, cells: pd.DataFrame, texts: pd.DataFrame, most: float, colo
             linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in ground]
             ink = BLACK if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179 else "white"
             place = (column + 0.5, row + 0.5)
-            ax.text(*place, texts.iat[row, column], ha="center", va="center", fontsize=LABEL, color=ink)
+            # Inside its tile it takes no room of its own.
+            style = {"ha": "center", "va": "center", "fontsize": LABEL, "color": ink, "in_layout": False}
+            ax.text(*place, texts.iat[row, column], **style)
     ax.set_yticks(np.arange(len(cells)) + 0.5, [capital(model_name(model)) for model in cells.index], color=INK)
     ax.set_xticks(np.arange(len(cells.columns)) + 0.5, list(cells.columns), color=INK)
     ax.set_ylim(len(cells), 0)
