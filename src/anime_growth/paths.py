@@ -17,7 +17,7 @@ RUN_VARIABLE = "ANIME_GROWTH_RUN"
 def home() -> Path:
     """Top folder of the study: the one with README.md, notebooks/ and data/."""
     chosen = os.environ.get(HOME_VARIABLE)
-    return Path(chosen).resolve() if chosen else Path(__file__).resolve().parents[2]
+    return Path(chosen).resolve() if chosen else _HERE
 
 
 def raw() -> Path:
