@@ -87,7 +87,8 @@ TITLE, SUBTITLE, LABEL, SMALL = 13.0, 9.5, 8.5, 7.5  # points
 _LOOK = {
     **{"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": LABEL, "text.color": INK},
     **{"axes.edgecolor": QUIET, "axes.labelcolor": QUIET, "axes.labelsize": LABEL, "axes.grid.axis": "y"},
-    **{"axes.titlesize": LABEL + 0.5, "axes.titlelocation": "left", "axes.titleweight": "bold"},
+    # A heading's height is given: matplotlib would measure all ticks at each drawing to find the same.
+    **{"axes.titlesize": LABEL + 0.5, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titley": 1.0},
     **{"grid.color": GRID, "hatch.linewidth": 0.8, "xtick.color": QUIET, "ytick.color": QUIET},
     **{"xtick.bottom": True, "xtick.major.size": 3, "svg.fonttype": "path"},
 }
@@ -250,6 +251,9 @@ def finish(
     ConstrainedLayoutEngine(rect=room, w_pad=0.06, h_pad=0.06).execute(figure)
     for ax in figure.axes:  # the solver's last digits differ from one process to the next
         ax.set_position(Bbox(ax.get_position().get_points().round(4)))
+        for axis in (ax.xaxis, ax.yaxis):
+            if not axis.get_label_text():  # else matplotlib would measure all ticks at each drawing to place no words
+                axis.set_label_coords(0, 0)
     data = data.reindex(columns=COLUMNS[name]).reset_index(drop=True)
     return Drawing(name, title, f"{drawn} {title}.", data, figure)
 
