@@ -398,6 +398,8 @@ def matrix(ax: Axes, cells: pd.DataFrame, texts: pd.DataFrame, most: float, colo
     shades = LinearSegmentedColormap.from_list("tiles", list(colours))
     least = -most if len(colours) == 3 else 0.0
     numbers = cells.to_numpy(dtype=float)
+    # Words inside their tile take no room of their own.
+    inside: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": LABEL, "in_layout": False}
     tiles = np.ma.masked_invalid(numbers)
     ax.pcolormesh(tiles, cmap=shades, vmin=least, vmax=most, edgecolors="white", linewidth=2)
     for (row, column), value in np.ndenumerate(numbers):
@@ -406,9 +408,7 @@ def matrix(ax: Axes, cells: pd.DataFrame, texts: pd.DataFrame, most: float, colo
             linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in ground]
             ink = BLACK if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179 else "white"
             place = (column + 0.5, row + 0.5)
-            # Inside its tile it takes no room of its own.
-            style = {"ha": "center", "va": "center", "fontsize": LABEL, "color": ink, "in_layout": False}
-            ax.text(*place, texts.iat[row, column], **style)
+            ax.text(*place, texts.iat[row, column], color=ink, **inside)
     ax.set_yticks(np.arange(len(cells)) + 0.5, [capital(model_name(model)) for model in cells.index], color=INK)
     ax.set_xticks(np.arange(len(cells.columns)) + 0.5, list(cells.columns), color=INK)
     ax.set_ylim(len(cells), 0)
