@@ -313,9 +313,10 @@ def label(
 
 def year_line(ax: Axes, values: pd.Series, colour: str, **style: Any) -> None:
     """Values by year as line and dots, open where a year is missing."""
-    look = {"marker": "o", "markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.75, "linewidth": 2.0}
+    dot = {"marker": "o", "markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.75}
+    look: dict[str, Any] = {**dot, "linewidth": 2.0, "color": colour, **style}
     for run in contiguous(values.index):
-        ax.plot(run, values.loc[run], color=colour, **(look | style))
+        ax.plot(run, values.loc[run], **look)
 
 
 def dots(ax: Axes, x: Any, y: Any, colour: str, hollow: Any = (), size: float = 34, marker: str = "o") -> None:
