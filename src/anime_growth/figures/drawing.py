@@ -82,7 +82,6 @@ COLUMNS = {
 }
 
 WIDTH, MARGIN = 8.0, 0.15  # inches
-PIXELS_PER_INCH = 110
 TITLE, SUBTITLE, LABEL, SMALL = 13.0, 9.5, 8.5, 7.5  # points
 _LOOK = {
     **{"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": LABEL, "text.color": INK},
@@ -114,6 +113,11 @@ class Drawing:
 
     def svg(self) -> bytes:
         """The picture as SVG, the same bytes at any time and in any process."""
+        return self._drawn
+
+    @functools.cached_property
+    def _drawn(self) -> bytes:
+        """What is saved and what is shown, drawn once."""
         about = {"Date": None, "Creator": "anime_growth", "Title": self.title, "Description": self.alt}
         picture = BytesIO()
         with _theme(**{"svg.hashsalt": f"anime_growth {self.name}"}):
@@ -123,16 +127,9 @@ class Drawing:
     def __repr__(self) -> str:
         return f"Figure {self.name}: {self.title} ({len(self.data)} rows drawn)"
 
-    def png(self) -> bytes:
-        """The picture in pixels, for notebooks."""
-        picture = BytesIO()
-        with _theme():
-            self.figure.savefig(picture, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
-        return picture.getvalue()
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str | bytes]:
-        """Pixels for the eye, and the finding in words, which nbval compares (it never looks at pixels)."""
-        return {"image/png": self.png(), "text/plain": repr(self)}
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """The picture that is saved, and the finding in words."""
+        return {"image/svg+xml": self.svg().decode(), "text/plain": repr(self)}
 
 
 class _Nothing(Exception):
