@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -19,6 +19,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from anime_growth import cells, paths, units
 from anime_growth.errors import InputError
 from anime_growth.trace import Record
+
+if TYPE_CHECKING:
+    from anime_growth.sources import FieldSpec
 
 DECLARED = Path(__file__).parent / "codebook.yml"
 # data/README.md shows the codebook of the published run between these marks.
@@ -418,19 +421,25 @@ def _cleaned_from(name: str) -> tuple[str, str]:
 @cache
 def _raw_columns(name: str) -> dict[str, Column]:
     """The columns of the raw table that a tidy one carries on, as their Data Package describes them."""
-    from anime_growth import sources  # only here, as above
-
     table = _table(name)
     if table.by and not table.raw:
         return {}
     raw = table.raw or _cleaned_from(name)[0]
-    fields = [
-        field for file in sources.raw_files() if file.resource.name == raw for field in file.resource.table.fields
-    ]
     found = {}
-    for field in fields:
+    for field in _raw_fields().get(raw, []):
         known = (units.from_raw(label, f"table {raw}, field {field.name}") for label in sorted(field.units))
         found[field.name] = Column(means=field.description, unit=tuple(unit.name for unit in known if unit))
+    return found
+
+
+@cache
+def _raw_fields() -> "dict[str, list[FieldSpec]]":
+    """The fields that the Data Packages describe, by raw table."""
+    from anime_growth import sources  # only here, as above
+
+    found: dict[str, list[FieldSpec]] = {}
+    for file in sources.raw_files():
+        found.setdefault(file.resource.name, []).extend(file.resource.table.fields)
     return found
 
 

@@ -1,7 +1,7 @@
 """What the market did, as quantities: one function for each group of tidy tables."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -282,15 +282,14 @@ def describe_studio(studio_editions: pd.DataFrame) -> Quantities:
 
 
 def _studio_growth(q: Quantities, editions: pd.DataFrame) -> None:
-    main = editions.copy()
-    for series, rows in main.groupby("series"):
+    for series, rows in editions.groupby("series"):
         name = f"studio.{series}"
+        printed = [{row["year"]: row for row in same.to_dict("records")} for _, same in rows.groupby("edition_label")]
         for year in sorted(set(rows["year"])):
-            best: tuple[int, pd.Series, pd.Series] | None = None
-            for _, same in rows.groupby("edition_label"):
-                by_year = same.set_index("year")
-                if year in by_year.index and year - 1 in by_year.index:
-                    now, before = by_year.loc[year], by_year.loc[year - 1]
+            best: tuple[int, dict[Hashable, Any], dict[Hashable, Any]] | None = None
+            for by_year in printed:
+                if year in by_year and year - 1 in by_year:
+                    now, before = by_year[year], by_year[year - 1]
                     trust = min(cells.CONFIDENCE.index(now["confidence"]), cells.CONFIDENCE.index(before["confidence"]))
                     if best is None or trust > best[0]:
                         best = (trust, now, before)

@@ -155,8 +155,9 @@ def _forget() -> None:
     asyncio.set_event_loop(asyncio.new_event_loop())
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
-    with contextlib.suppress(AttributeError, ValueError):  # where Python looked for the program that was started
-        sys.path.remove(str(Path(sys.modules["__main__"].__file__ or "").resolve().parent))
+    started = getattr(sys.modules["__main__"], "__file__", None)
+    if sys.path[0] in ("", str(Path(started or ".").resolve().parent)):  # where Python looked for its program
+        del sys.path[0]
 
 
 # --- how a notebook finds it ------------------------------------------------------------------------

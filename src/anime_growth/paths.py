@@ -8,6 +8,8 @@ that a chain of notebooks reads from and writes to.
 import os
 from pathlib import Path
 
+# Asked for often, and where a file lies takes the disk to say.
+_HERE = Path(__file__).resolve().parents[2]
 HOME_VARIABLE = "ANIME_GROWTH_HOME"
 RUN_VARIABLE = "ANIME_GROWTH_RUN"
 PART_VARIABLE = "ANIME_GROWTH_PART"  # for which step of the run a process works
@@ -16,7 +18,7 @@ PART_VARIABLE = "ANIME_GROWTH_PART"  # for which step of the run a process works
 def home() -> Path:
     """Top folder of the study: the one with README.md, notebooks/ and data/."""
     chosen = os.environ.get(HOME_VARIABLE)
-    return Path(chosen).resolve() if chosen else Path(__file__).resolve().parents[2]
+    return Path(chosen).resolve() if chosen else _HERE
 
 
 def raw() -> Path:

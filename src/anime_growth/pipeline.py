@@ -6,15 +6,16 @@ closes it with `finish`, which fails unless everything promised is there.
 
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pandas as pd
 
-from anime_growth import clean, parameters, paths, trace
+from anime_growth import clean, parameters, paths
 from anime_growth.errors import InputError
-from anime_growth.quantities import Quantities
+from anime_growth.quantities import Quantities, write_entries
 from anime_growth.steps import STEPS, StepSpec
 
 if TYPE_CHECKING:
@@ -155,9 +156,9 @@ class Step:
         """Save this step's quantities, marked with its name."""
         quantities.of_step(self.spec.name).write(self._target(f"quantities/{self.spec.name}.json"))
 
-    def save_all_quantities(self, quantities: Quantities, raw_rows: Mapping[str, dict[str, Any]]) -> None:
-        """Save all quantities of the run in one file, each raw cell spelled out (see trace.raw_rows)."""
-        quantities.write(self._target("quantities.json"), rows=raw_rows, commits=trace.commits())
+    def save_all_quantities(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        """Save all quantities of the run in one file, each raw cell spelled out (see Quantities.entries)."""
+        write_entries(entries, self._target("quantities.json"))
 
     def save_figure(self, drawing: "Drawing") -> "Drawing":
         """Save a figure as SVG with the CSV that is drawn, and hand it back for display."""
@@ -187,9 +188,10 @@ class Step:
 
 def alternative_text(svg: bytes) -> str:
     """The description that figures carry inside their SVG."""
-    root = ElementTree.fromstring(svg)
-    found = root.find(".//{http://purl.org/dc/elements/1.1/}description")
-    return (found.text or "") if found is not None else ""
+    for _, element in ElementTree.iterparse(BytesIO(svg)):  # it stands at the top; the drawing below is not read
+        if element.tag == "{http://purl.org/dc/elements/1.1/}description":
+            return element.text or ""
+    return ""
 
 
 def start(name: str, namespace: Mapping[str, Any]) -> Step:

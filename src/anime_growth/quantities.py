@@ -9,7 +9,7 @@ import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -248,7 +248,7 @@ class Quantities(Mapping[str, Quantity]):
 
         chosen = self._items.values() if keys is None else [self[key] for key in keys]
         columns = ["key", "value", "unit", "label", "edition", "confidence"]
-        return pd.DataFrame([asdict(item) for item in chosen], columns=columns)
+        return pd.DataFrame([vars(item) for item in chosen], columns=columns)
 
     def entries(
         self, rows: Mapping[str, dict[str, Any]] | None = None, commits: Mapping[str, str] | None = None
@@ -260,7 +260,7 @@ class Quantities(Mapping[str, Quantity]):
         """
         found = {}
         for key, item in self._items.items():
-            entry = {name: value for name, value in asdict(item).items() if name != "key"}
+            entry = {name: value for name, value in vars(item).items() if name != "key"}
             if commits is not None:
                 entry["commit"] = commits.get(item.module, "")
             if rows is not None:
@@ -273,7 +273,7 @@ class Quantities(Mapping[str, Quantity]):
 
     def write(self, path: Path, **spelled_out: Any) -> None:
         """Save `entries` as JSON."""
-        path.write_text(json.dumps(self.entries(**spelled_out), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_entries(self.entries(**spelled_out), path)
 
     @classmethod
     def read(cls, path: Path) -> "Quantities":
@@ -289,6 +289,11 @@ class Quantities(Mapping[str, Quantity]):
             inputs = tuple(name if isinstance(name, str) else name["cell"] for name in entry["inputs"])
             items.append(Quantity(key, inputs=inputs, caveats=tuple(entry["caveats"]), **parts))
         return cls(items=items)
+
+
+def write_entries(entries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Save what `Quantities.entries` gives as JSON."""
+    path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _name(function: Callable[..., float]) -> str:

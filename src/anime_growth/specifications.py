@@ -227,6 +227,7 @@ def conclusions(
         wanted = expressions.keys(conclusion.holds, where)
         lacking = [key for key in wanted if key not in values and key not in names]
         used = [column for key, column in names.items() if key in wanted]
+        stated = {key: values[key] for key in wanted if key in values}
         asked = table[(table["remark"] == "") & table["basis"].isin(conclusion.basis)]
         asked = asked[asked["model"].isin(conclusion.model)]
         asked = asked.dropna(subset=["growth_pct", *used])
@@ -234,7 +235,7 @@ def conclusions(
         if lacking or elsewhere:
             asked = asked.iloc[:0]
         held = [
-            bool(expressions.evaluate(conclusion.holds, {**values, **dict(zip(names, numbers, strict=True))}, where))
+            bool(expressions.evaluate(conclusion.holds, stated | dict(zip(names, numbers, strict=True)), where))
             for numbers in asked[list(names.values())].itertuples(index=False)
         ]
         rows.append(

@@ -208,9 +208,11 @@ class Record:
 
     def behind(self, key: str) -> list[str]:
         """`key` and every quantity it rests on, each once, the nearest first."""
-        found = [key]
+        found, seen = [key], {key}
         for name in found:
-            found += [item for item in self.q[name].inputs if not cells.is_address(item) and item not in found]
+            fresh = [item for item in self.q[name].inputs if not cells.is_address(item) and item not in seen]
+            found += fresh
+            seen.update(fresh)
         return found
 
     def source_ids(self, key: str) -> list[str]:

@@ -86,7 +86,8 @@ for name in ("narrative.md", "finding.md", "limits.md"):
     step.save_text(name, f"{said}\\n")
 for name in ("report.html", "trace.html"):
     step.save_text(name, f"<!doctype html><title>{name}</title><p>{said}</p>\\n")
-step.save_all_quantities(known, trace.raw_rows(step.tables() | step.tables("claims")))
+raw_rows = trace.raw_rows(step.tables() | step.tables("claims"))
+step.save_all_quantities(known.entries(raw_rows, trace.commits()))
 """,
 }
 

@@ -26,7 +26,8 @@ def verdicts(verdicts: pd.DataFrame) -> Drawing:
     depth = sum(math.ceil(len(part) / across) * high + 0.18 for _, part in groups)
     figure, (ax,) = canvas(depth + 0.1)
     tile: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.06", "alpha": 0.85, "edgecolor": "none"}
-    centred: dict[str, Any] = {"ha": "center", "va": "center", "color": BLACK}
+    # Words inside their tile take no room of their own.
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "color": BLACK, "in_layout": False}
     top = 0.0
     for name, part in groups:
         colour, words = VERDICTS.get(name, INK), "\n".join(textwrap.wrap(capital(name), 15))
