@@ -214,6 +214,8 @@ def run(
 def _manner(
     notebook: float, whole: float, wait: float, jobs: int | None, engine: Engine, reuse: bool = False
 ) -> "Manner":
+    # The matrices of this study are tiny; more threads for each only stand in the way of other notebooks.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from anime_growth import runs
 
     return runs.Manner(notebook, whole, wait, jobs or runs.cores(), engine.value, reuse)

@@ -10,25 +10,30 @@ From anywhere: `papermill --engine forked in.ipynb out.ipynb` (an entry point in
 import ast
 import asyncio
 import contextlib
+import gc
 import importlib
+import json
 import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from queue import Empty
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-from nbformat import NotebookNode
 from traitlets import default
 
 from anime_growth import processes
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 NAME = "forked"
 CANNOT_FORK = "this system cannot fork: notebooks get ordinary kernels, which begin more slowly"
@@ -45,7 +50,16 @@ class ForkedEngine:
     """
 
     @classmethod
-    def execute_notebook(cls, nb: NotebookNode, kernel_name: str, *given: Any, **options: Any) -> NotebookNode:
+    def execute_notebook(
+        cls,
+        nb: "NotebookNode",
+        kernel_name: str,
+        output_path: str | None = None,
+        progress_bar: bool | dict[str, Any] = True,
+        log_output: bool = False,
+        autosave_cell_every: int = 30,
+        **options: Any,
+    ) -> "NotebookNode":
         """Execute `nb` and return it (see papermill.engines.Engine)."""
         if processes.CAN_FORK:
             warm(cell.source for cell in nb.cells if cell.cell_type == "code")
@@ -53,15 +67,22 @@ class ForkedEngine:
             options |= {"kernel_manager_class": _Manager, "shutdown_kernel": "immediate"}
         else:
             logging.getLogger("papermill").warning(CANNOT_FORK)
-        return _original().execute_notebook(nb, kernel_name, *given, **options)
+        manager = _quick_to_save()(nb, output_path, log_output, progress_bar, autosave_cell_every)
+        manager.notebook_start()
+        try:
+            _original().execute_managed_notebook(manager, kernel_name, log_output=log_output, **options)
+        finally:
+            manager.cleanup_pbar()
+            manager.notebook_complete()
+        return manager.nb
 
     @classmethod
-    def nb_kernel_name(cls, nb: NotebookNode, name: str | None = None) -> str:
+    def nb_kernel_name(cls, nb: "NotebookNode", name: str | None = None) -> str:
         """The kernel that the notebook asks for."""
         return _original().nb_kernel_name(nb, name)
 
     @classmethod
-    def nb_language(cls, nb: NotebookNode, language: str | None = None) -> str:
+    def nb_language(cls, nb: "NotebookNode", language: str | None = None) -> str:
         """The language that the notebook is written in."""
         return _original().nb_language(nb, language)
 
@@ -70,6 +91,22 @@ def _original() -> Any:
     from papermill.engines import NBClientEngine
 
     return NBClientEngine
+
+
+@cache
+def _quick_to_save() -> type:
+    """papermill's keeper of a notebook at work, which saves it before and after each cell, without ado."""
+    from papermill.engines import NotebookExecutionManager
+    from papermill.iorw import papermill_io
+
+    class Manager(NotebookExecutionManager):
+        def save(self, nb: "NotebookNode | None" = None, **_: Any) -> None:
+            self.nb = nb or self.nb
+            if self.output_path:  # laid out line by line, as it is at the end, it would take far longer
+                papermill_io.write(json.dumps(self.nb), self.output_path)
+            self.last_save_time = self.now()
+
+    return Manager
 
 
 def warm(sources: Iterable[str]) -> None:
@@ -146,6 +183,7 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], folder: st
 
 def _forget() -> None:
     """Drop what a fresh Python would not have: handlers of signals and logs, an event loop, this draw of chance."""
+    gc.freeze()  # what was taken along is no garbage, and is not looked through again and again
     for number in processes.STOPS:
         signal.signal(number, signal.SIG_DFL)
     for logger in (logging.root, *logging.root.manager.loggerDict.values()):

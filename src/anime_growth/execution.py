@@ -2,8 +2,10 @@
 
 import os
 import re
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +43,24 @@ def refuse_unfit(notebook: Path) -> None:
 
 def load(spec: StepSpec, engine: str) -> None:
     """Import what executes a step's notebook, and what it imports itself, so that processes forked for it need not."""
-    import papermill  # noqa: F401
+    with _hidden("rfc3987_syntax"):  # jsonschema would build 38 grammars of it, for kinds of text that no notebook has
+        import papermill  # noqa: F401
 
     if engine == forking.NAME and processes.CAN_FORK:
         forking.warm([records.notebook_code(paths.notebooks() / f"{spec.name}.ipynb")])
+
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Let nothing import the module `name` meanwhile."""
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
 
 
 def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path, engine: str) -> None:

@@ -178,6 +178,7 @@ class Chain:
         self.begun = time.monotonic()
         self.waiting = dict(STEPS)
         self.at_work: dict[str, _AtWork] = {}
+        self.loaded: set[str] = set()
 
     def execute(self) -> None:
         """Execute all steps; however this ends, nothing is left at work. Raises what a step ended with."""
@@ -185,6 +186,8 @@ class Chain:
             while self.waiting or self.at_work:
                 for spec in self._ready():
                     self._begin(spec, stack)
+                for spec in self.waiting.values():  # while others are at work
+                    self._load(spec)
                 if self.at_work:
                     self._finish(*self._next_ended())
 
@@ -208,7 +211,7 @@ class Chain:
             )
             self._note(spec, key, known.record["steps"][spec.name]["seconds"], known.run_id)
             return
-        execution.load(spec, self.manner.engine)
+        self._load(spec)
         log.info("running %s", spec.name, extra={"event": "step", "step": spec.name, **self._run})
         given = {name: value for name, value in own.items() if name in self.values}
         execute = partial(execution.execute, spec, given, self.work, self.manner.engine)
@@ -217,6 +220,11 @@ class Chain:
             stack.enter_context(call)
             self.at_work[spec.name] = _AtWork(spec, key, call, time.monotonic())
         self._save()
+
+    def _load(self, spec: StepSpec) -> None:
+        if spec.name not in self.loaded:
+            execution.load(spec, self.manner.engine)
+            self.loaded.add(spec.name)
 
     def _next_ended(self) -> tuple["_AtWork", BaseException | None]:
         """The next step that has ended, or has to, and why."""
