@@ -101,7 +101,8 @@ def _quick_to_save() -> type:
 
     class Manager(NotebookExecutionManager):
         def save(self, nb: "NotebookNode | None" = None, **_: Any) -> None:
-            self.nb = nb or self.nb
+            if nb:
+                self.nb = nb
             if self.output_path:  # laid out line by line, as it is at the end, it would take far longer
                 papermill_io.write(json.dumps(self.nb), self.output_path)
             self.last_save_time = self.now()
