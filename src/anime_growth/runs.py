@@ -61,7 +61,8 @@ def run(
         execution.refuse_unfit(paths.notebooks() / f"{spec.name}.ipynb")
     with locks.held(paths.runs(), limits.wait):
         _refuse_other_latest()
-        disk.finish_replacing()
+        if not os.environ.get(paths.RUNS_VARIABLE):  # else publishing is not held off by this lock
+            disk.finish_replacing()
         clean_up()
         execution.load()
         return _transaction(chosen, values, edition, on_step, before_end, tick, limits)
