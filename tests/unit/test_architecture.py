@@ -28,7 +28,8 @@ ORDER = [
     ),
     *("figures", "rules", "links", "claims", "doubts", "narrative", "report"),
     *("parameters", "pipeline", "records", "disk", "locks", "processes", "execution", "runs", "housekeeping"),
-    *("compare", "digest", "offline", "scratch", "verify", "attribution", "canary", "publish", "grid", "depths", "sweep", "cli"),
+    *("compare", "digest", "offline", "scratch", "verify", "attribution", "canary", "publish"),
+    *("grid", "depths", "sweep", "cli"),
 ]
 # Inside a package the other modules share this one, and know nothing of one another.
 SHARED = {"figures": "drawing"}
