@@ -14,6 +14,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import threading
@@ -125,7 +126,7 @@ def worked_out(task: Task) -> pa.Table:
 
     Raises InputError where this worker has other figures or code than the process that asks.
     """
-    if _fingerprint(paths.home()) != task.study:
+    if _known_fingerprint(paths.home()) != task.study:
         do = "Let nobody change them while a sweep is at work, and give every worker the same commit"
         raise InputError("sweep", "figures or code are not those that it began with", do)
     if task.grid.depth is Depth.notebooks:
@@ -146,12 +147,14 @@ def _rows(task: Task, item: int) -> list[depths.Row]:
     return [{"item": item, **own, **row} for row in made]
 
 
-@lru_cache(maxsize=1)
-def _fingerprint(home: Path) -> str:
+def fingerprint(home: Path) -> str:
     """What numbers rest on beside parameters, in one word."""
     figures = {file.reference: file.resource.hash for file in sources.raw_files()}
     rests_on = [figures, records.code(), records.file_hash(home / "uv.lock")]
     return hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()
+
+
+_known_fingerprint = lru_cache(maxsize=1)(fingerprint)  # of what this worker has loaded
 
 
 # --- processes here ---------------------------------------------------------------------------------
@@ -265,13 +268,16 @@ class Cluster:
 @contextmanager
 def _cluster(address: str) -> Iterator[Cluster]:
     where = f"--scheduler {address}"
+    if not re.fullmatch(r"[a-z]+://[^/]+:[0-9]+", address):
+        raise InputError(where, "is no address", "Write it as tcp://host:8786")
     try:
         from distributed import Client
     except ImportError as problem:
         raise InputError(
             where, "needs Dask, which is optional", "Install it: .venv/bin/uv sync --extra cluster"
         ) from problem
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here, in one line
+    for name in ("distributed", "distributed.client"):  # what matters is said here, in one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as problem:
@@ -386,7 +392,7 @@ def run(
         if told.done == told.total:
             return results.folder, told
         crew: AbstractContextManager[Crew] = _cluster(scheduler) if scheduler else _local(jobs or os.cpu_count() or 1)
-        task = Task(asked, folder, _fingerprint(paths.home()), work or depths.WORK[depth], ())
+        task = Task(asked, folder, fingerprint(paths.home()), work or depths.WORK[depth], ())
         last = time.monotonic()
         try:
             with crew as at_work:
