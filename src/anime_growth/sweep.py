@@ -49,8 +49,6 @@ TELL_SECONDS = 10
 ANSWER_SECONDS, WORKER_SECONDS = 5, 30
 # So many items in a row that kill their worker are no fault of theirs.
 MOST_DEATHS = 10
-# Linear algebra on series this short is slower with threads, and they would take the other workers' cores.
-SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 # What must be as it was for a sweep to go on, and how that is told.
 SAME = {
     "depth": "depth", "grid": "grid", "raw_files": "figures", "code": "code",
@@ -200,8 +198,6 @@ class Local:
 
 @contextmanager
 def _local(width: int) -> Iterator[Local]:
-    kept = {name: os.environ.get(name) for name in SINGLE_THREADED}
-    os.environ.update(dict.fromkeys(SINGLE_THREADED, "1"))
     crew = Local(width)
     try:
         yield crew
@@ -211,8 +207,6 @@ def _local(width: int) -> Iterator[Local]:
         raise
     finally:
         crew.end()
-        for name, value in kept.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _begin(own: dict[str, str]) -> None:
@@ -428,13 +422,15 @@ def _chunks(there: bytearray, size: int) -> Iterator[list[int]]:
 def _parts(crew: Crew, whole: Task, there: bytearray) -> Iterator[pa.Table | None]:
     """Tables as they are done, and now and then nothing.
 
-    Tasks whose worker died are done again, alone, and halved until the item that kills is by itself.
+    Tasks whose worker died are done again, alone, and halved until the item that kills is by itself. That
+    stands as its error once another worker has lived, else the workers are to blame.
     """
     size = max(1, min(MOST_IN_CHUNK, there.count(0) // (crew.width * CHUNKS_A_WORKER)))
     chunks = _chunks(there, 1 if whole.grid.depth is Depth.notebooks else size)
     at_work: dict[Future[pa.Table], Task] = {}
     suspects: deque[Task] = deque()
-    tried_alone, deaths = False, 0
+    killers: list[pa.Table] = []
+    tried_alone = False
     while True:
         if not at_work and suspects:
             tried_alone = True
@@ -442,6 +438,7 @@ def _parts(crew: Crew, whole: Task, there: bytearray) -> Iterator[pa.Table | Non
         while not suspects and not tried_alone and len(at_work) < AHEAD * crew.width and (chunk := next(chunks, None)):
             at_work |= _given(crew, replace(whole, items=chunk))
         if not at_work:
+            yield from killers
             return
         ready, _ = wait(at_work, processes.TICK_SECONDS, FIRST_COMPLETED)
         if not ready:
@@ -451,7 +448,8 @@ def _parts(crew: Crew, whole: Task, there: bytearray) -> Iterator[pa.Table | Non
             task = at_work.pop(future)
             try:
                 yield future.result()
-                deaths = 0
+                yield from killers
+                killers.clear()
             except crew.lost:
                 half = len(task.items) // 2
                 if not tried_alone:
@@ -459,8 +457,7 @@ def _parts(crew: Crew, whole: Task, there: bytearray) -> Iterator[pa.Table | Non
                 elif half:
                     suspects.extendleft(replace(task, items=part) for part in (task.items[half:], task.items[:half]))
                 else:
-                    deaths += 1
-                    yield task.table([task.failed(task.items[0], LOST)])
+                    killers.append(task.table([task.failed(task.items[0], LOST)]))
             except CancelledError as problem:
                 raise StepFailed(f"the scheduler is gone. {AGAIN}.") from problem
             except (InputError, StepFailed):
@@ -470,8 +467,8 @@ def _parts(crew: Crew, whole: Task, there: bytearray) -> Iterator[pa.Table | Non
                 raise StepFailed(
                     f"a worker cannot work on this study ({said}). Give it the same environment."
                 ) from problem
-            if deaths == MOST_DEATHS:
-                raise StepFailed(f"{deaths} workers in a row were killed or crashed. {AGAIN}.")
+            if len(killers) == MOST_DEATHS:
+                raise StepFailed(f"{len(killers)} workers in a row were killed or crashed. {AGAIN}.")
         tried_alone = tried_alone and bool(at_work)
 
 

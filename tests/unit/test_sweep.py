@@ -10,6 +10,7 @@ import time
 from itertools import product
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -67,8 +68,7 @@ def wordy(item):
 
 
 def told_of_the_worker(item):
-    threads = [os.environ.get(name) for name in sweep.SINGLE_THREADED]
-    return [{"finding": json.dumps([os.environ.get(paths.HOME_VARIABLE), threads])}]
+    return [{"finding": f"{paths.home()}, {psutil.Process().num_threads()} threads"}]
 
 
 @pytest.fixture
@@ -133,10 +133,16 @@ def test_an_item_whose_worker_is_killed_by_others_is_done_by_another(swept, tmp_
     assert [row["item"] for row in rows] == list(range(12)) and told.failed == 0
 
 
-def test_a_sweep_whose_workers_all_die_ends_and_says_so(swept, monkeypatch):
+def test_a_sweep_whose_workers_all_die_ends_and_blames_no_item(swept, study, monkeypatch):
     monkeypatch.setattr(sweep, "MOST_DEATHS", 3)
     with pytest.raises(StepFailed, match="3 workers in a row were killed or crashed. What is done is kept"):
         swept(work=kills_always)
+    assert not list(results(study).iterdir())
+
+
+def test_one_item_that_always_kills_its_worker_is_a_whole_sweep_too(swept):
+    rows, told = swept("model: drift", work=kills_always)
+    assert told.done == told.failed == 1 and rows[0]["error"].startswith("the process that worked on it was killed")
 
 
 # --- going on ---------------------------------------------------------------------------------------
@@ -214,12 +220,9 @@ def test_two_sweeps_do_not_share_a_folder(swept, study):
 
 
 # --- workers ----------------------------------------------------------------------------------------
-def test_workers_are_told_where_the_study_is_and_use_one_thread_each(swept, study, monkeypatch):
-    monkeypatch.setenv(sweep.SINGLE_THREADED[0], "7")
-    monkeypatch.delenv(sweep.SINGLE_THREADED[1], raising=False)
+def test_workers_are_told_where_the_study_is_and_do_not_share_their_work_out_to_threads(swept, study):
     rows, _ = swept(work=told_of_the_worker)
-    assert {row["finding"] for row in rows} == {json.dumps([str(study), ["1"] * len(sweep.SINGLE_THREADED)])}
-    assert os.environ[sweep.SINGLE_THREADED[0]] == "7" and sweep.SINGLE_THREADED[1] not in os.environ
+    assert {row["finding"] for row in rows} == {f"{study}, 2 threads"}, "one works, one waits for the end of the parent"
 
 
 def test_a_worker_with_other_figures_or_code_does_not_take_part(swept, monkeypatch):
@@ -269,6 +272,14 @@ def test_memory_does_not_grow_with_the_grid(swept, study):
 def test_a_scheduler_that_is_none_is_refused(swept):
     with pytest.raises(InputError, match="--scheduler nonsense: is no address. Write it as tcp://host:8786"):
         swept(scheduler="nonsense")
+
+
+def test_a_scheduler_that_does_not_answer_is_told_in_one_line(swept, monkeypatch):
+    monkeypatch.setattr(sweep, "ANSWER_SECONDS", 1)
+    with pytest.raises(InputError) as refusal:
+        swept(scheduler="tcp://127.0.0.1:9")
+    said = "does not answer. Name one that runs, as tcp://host:8786, or leave it out."
+    assert str(refusal.value) == f"--scheduler tcp://127.0.0.1:9: {said}"
 
 
 def test_without_dask_the_command_says_how_to_install_it(swept, monkeypatch):
