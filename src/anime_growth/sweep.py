@@ -40,7 +40,7 @@ from anime_growth.grid import Depth, Grid
 
 RECORD = "sweep.json"
 # A chunk is small enough to lose little in a kill, and to give every worker several.
-MOST_IN_CHUNK, CHUNKS_A_WORKER = 500, 16
+MOST_IN_CHUNK, CHUNKS_A_WORKER = 500, 32
 # Chunks that wait or are at work, for each worker.
 AHEAD = 2
 # How often a log tells how far it is [s].
