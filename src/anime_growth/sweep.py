@@ -343,8 +343,9 @@ def _open(folder: Path, asked: Grid, again: bool) -> Results:
             what = f"holds a sweep with other {', '.join(other)}"
             raise InputError(paths.shown(folder), what, "Name a new folder with --out, or start over with --again")
     else:
-        for name in ("results", "runs"):
-            shutil.rmtree(folder / name, ignore_errors=True)
+        for old in (folder / "results", folder / "runs"):
+            if old.exists():
+                shutil.rmtree(old)
         fresh = folder / f"{RECORD}.part"
         fresh.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
         fresh.replace(record)

@@ -115,6 +115,8 @@ def test_a_cluster_does_the_same_work_and_the_loss_of_a_worker_loses_nothing(gri
 def test_a_sweep_of_notebooks_keeps_each_run_and_records_one_that_fails(copy_of_study, tmp_path, monkeypatch):
     lighten(copy_of_study)
     monkeypatch.setenv(paths.HOME_VARIABLE, str(copy_of_study))
+    publishing = copy_of_study / "data/processed/publishing/home"
+    publishing.mkdir(parents=True)
     file = tmp_path / "starts.yml"
     file.write_text("start_year: [2012, 2090]\nhorizon_year: 2030\n")
     results, told = sweep.run(file, Depth.notebooks, jobs=2)
@@ -134,6 +136,7 @@ def test_a_sweep_of_notebooks_keeps_each_run_and_records_one_that_fails(copy_of_
         r"03_fit_trends, cell \d: .*Read data/processed/sweeps/starts/runs/00000001/failed-", failed["error"]
     )
     assert not paths.runs().exists(), "the study's own runs are not touched"
+    assert publishing.exists(), "nor what another process is just publishing"
 
 
 def _overseas(run):
