@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("sweep")
 
 GRID = "basis: [yen, usd]\nstart_year: {from: 2003, to: 2008}\nhorizon_year: {from: 2026, to: 2035}\n"
 ITEMS = 2 * 6 * 10 * 7
-SECONDS = 60
+SECONDS = 180
 
 
 @pytest.fixture

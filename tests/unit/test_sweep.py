@@ -7,6 +7,8 @@ import resource
 import signal
 import sys
 import time
+from concurrent.futures import CancelledError, Future
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 
@@ -263,7 +265,7 @@ def test_memory_does_not_grow_with_the_grid(swept, study):
         patch.setitem(globals(), "rows_in", lambda folder: [])
         _, told = swept(grid, work=wordy, tell=tell)
     assert told.done == told.total == 30 * 36 * 3 * 7 > 20_000
-    assert len(list(results(study).iterdir())) == -(-told.total // sweep.MOST_IN_CHUNK)
+    assert len(list(results(study).iterdir())) == 2 * sweep.CHUNKS_A_WORKER + 1
     grown = (peaks[-1] - peaks[0]) / (2**20 if sys.platform == "darwin" else 2**10)
     assert grown < 60, f"{grown:.0f} MB, and all of it would be 220 MB"
 
@@ -288,6 +290,80 @@ def test_without_dask_the_command_says_how_to_install_it(swept, monkeypatch):
         InputError, match="needs Dask, which is optional. Install it: .venv/bin/uv sync --extra cluster"
     ):
         swept(scheduler="tcp://127.0.0.1:9")
+
+
+class Client:
+    """Stands in for Dask's, of a cluster that has so many workers."""
+
+    def __init__(self, workers):
+        self.workers, self.status = workers, "running"
+
+    def wait_for_workers(self, number, timeout):
+        if not self.workers:
+            raise TimeoutError
+
+    def nthreads(self):
+        return dict.fromkeys(range(self.workers), 2)
+
+    def scheduler_info(self):
+        return {"workers": self.nthreads()}
+
+    def get_executor(self, pure):
+        return None
+
+
+def test_a_cluster_without_workers_is_not_waited_for(monkeypatch):
+    with pytest.raises(InputError, match="--scheduler tcp://there:1: has no workers. Start one: dask worker tcp://"):
+        sweep.Cluster(Client(0), "tcp://there:1")
+    client = Client(3)
+    cluster = sweep.Cluster(client, "tcp://there:1")
+    assert cluster.width == 6
+    monkeypatch.setattr(sweep, "WORKER_SECONDS", 0.05)
+    cluster.look()
+    client.workers = 0
+    cluster.look()
+    time.sleep(0.1)
+    with pytest.raises(StepFailed, match="tcp://there:1 has had no workers for 0.05 s. What is done is kept"):
+        cluster.look()
+    client.workers, client.status = 3, "closed"
+    with pytest.raises(StepFailed, match="has had no workers"):
+        cluster.look()
+    client.status = "running"
+    cluster.look()
+
+
+class Failing:
+    """A crew all of whose tasks end so."""
+
+    width, lost = 1, ()
+
+    def __init__(self, problem):
+        self.problem = problem
+
+    def submit(self, task):
+        future = Future()
+        future.set_exception(self.problem)
+        return future
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind", "said"),
+    [
+        (CancelledError(), StepFailed, "the scheduler is gone. What is done is kept; the same command goes on."),
+        (InputError("here", "is wrong", "Mend it"), InputError, "here: is wrong. Mend it."),
+        (
+            ModuleNotFoundError("No module named 'anime_growth'"),
+            StepFailed,
+            "a worker cannot work on this study (ModuleNotFoundError: No module named 'anime_growth'). "
+            "Give it the same environment.",
+        ),
+    ],
+)
+def test_what_is_no_fault_of_an_item_ends_the_sweep_in_one_line(swept, study, monkeypatch, problem, kind, said):
+    monkeypatch.setattr(sweep, "_local", lambda width: nullcontext(Failing(problem)))
+    with pytest.raises(kind) as ended:
+        swept()
+    assert str(ended.value) == said and not list(results(study).iterdir())
 
 
 # --- telling ----------------------------------------------------------------------------------------
