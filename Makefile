@@ -40,8 +40,8 @@ lock: ## renew uv.lock and environment.yml after a change of pyproject.toml
 	$(BIN)/uv lock --python $(BIN)/python
 	$(BIN)/python .ci/environment.py > environment.yml
 
-clean: ## remove the environment and all runs
-	rm -rf .venv data/processed/runs
+clean: ## remove the environment, all runs and all sweeps
+	rm -rf .venv data/processed/runs data/processed/sweeps
 
 $(READY): pyproject.toml uv.lock
 	@sh .ci/environment

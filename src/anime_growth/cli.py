@@ -1,4 +1,4 @@
-"""The command line: `anime-growth run`, `runs`, `verify`, `diff`, `trace`, `publish`, `package`.
+"""The command line: `anime-growth run`, `sweep`, `runs`, `verify`, `diff`, `trace`, `publish`, `package`.
 
 Exit codes: 0 done, 1 failed, 2 bad parameters or input, 3 a deadline has passed, 4 another run is at work;
 of `verify` and `diff --exit-code` also 10 new data, 20 a number moved, 30 a verdict flipped.
@@ -25,6 +25,7 @@ from anime_growth.errors import InputError, Locked, StepFailed
 
 if TYPE_CHECKING:
     from anime_growth.runs import Manner
+    from anime_growth.sweep import Progress as Sweeping
 
 LONGEST_LINE = 4096
 log = logging.getLogger("anime_growth")
@@ -292,6 +293,69 @@ def _progress() -> Iterator[tuple[Callable[[Sequence[str], int], None], Callable
             bar.refresh()
 
         yield on_step, bar.refresh
+
+
+class Depth(StrEnum):
+    """How much a sweep works out for each combination."""
+
+    model = "model"
+    notebooks = "notebooks"
+
+
+@app.command()
+def sweep(
+    grid: Annotated[Path, typer.Argument(help="YAML: a parameter's name with a value, a list, or a range.")],
+    depth: Annotated[
+        Depth, typer.Option(help="model: the functions behind one model, in milliseconds; notebooks: the whole chain.")
+    ] = Depth.model,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Processes here; all cores by default.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Let the workers of a Dask cluster do it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where; data/processed/sweeps/<name of grid> by default.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Start over, and remove what is there.")] = False,
+    wait: Wait = 0,
+    log_format: Logged = LogFormat.text,
+) -> None:
+    """Work out every combination of the parameters in a grid file, side by side, into Parquet.
+
+    What was stopped or killed goes on when it is started again. A combination that cannot be is recorded with
+    its error. At depth model a combination is also of models, by default all but naive.
+
+    Example: anime-growth sweep grid.yml --jobs 2
+    """
+    with _told_plainly():
+        from anime_growth import sweep as sweeping
+
+        if scheduler and jobs:
+            raise InputError("--jobs", "is for processes here", "Leave it out with --scheduler")
+        with _sweep_bar() as tell:
+            folder, told = sweeping.run(grid, sweeping.Depth(depth), out, jobs, scheduler, again, wait, tell)
+        _tell(f"Results: {paths.shown(folder)} ({told})")
+
+
+@contextmanager
+def _sweep_bar() -> Iterator[Callable[["Sweeping"], None]]:
+    """A bar with rate and time left on a terminal; elsewhere what is logged tells them."""
+    if not _on_terminal():
+        yield lambda told: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (BarColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def tell(told: "Sweeping") -> None:
+            bar.update(task, description=str(told), completed=told.done, total=told.total)
+            bar.refresh()
+
+        yield tell
 
 
 @app.command()

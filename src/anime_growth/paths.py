@@ -2,7 +2,8 @@
 
 Paths are functions, not constants, so that the environment variables are read at the time of use:
 ANIME_GROWTH_HOME moves the whole study (tests work on copies), ANIME_GROWTH_RUN names the folder
-that a chain of notebooks reads from and writes to.
+that a chain of notebooks reads from and writes to, ANIME_GROWTH_RUNS the folder in which runs appear
+(a sweep keeps its own).
 """
 
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parents[2]
 HOME_VARIABLE = "ANIME_GROWTH_HOME"
 RUN_VARIABLE = "ANIME_GROWTH_RUN"
+RUNS_VARIABLE = "ANIME_GROWTH_RUNS"
 PART_VARIABLE = "ANIME_GROWTH_PART"  # for which step of the run a process works
 
 
@@ -32,8 +34,14 @@ def published() -> Path:
 
 
 def runs() -> Path:
-    """All runs on this machine, ignored by git."""
-    return home() / "data" / "processed" / "runs"
+    """All runs on this machine, ignored by git; those of a sweep lie in the sweep's folder."""
+    chosen = os.environ.get(RUNS_VARIABLE)
+    return Path(chosen).resolve() if chosen else home() / "data" / "processed" / "runs"
+
+
+def sweeps() -> Path:
+    """All sweeps on this machine, ignored by git."""
+    return home() / "data" / "processed" / "sweeps"
 
 
 def notebooks() -> Path:

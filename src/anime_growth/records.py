@@ -72,10 +72,11 @@ def id_of(folder: Path) -> str:
     return found[0] if found and folder.name.removesuffix(found[0]) in STATES else ""
 
 
-def all_runs() -> list[Run]:
-    """Every run on this machine, the newest first; a damaged record is shown as unknown."""
+def all_runs(folder_of_runs: Path | None = None) -> list[Run]:
+    """Every run on this machine, or in another folder, the newest first; a damaged record is shown as unknown."""
     found = []
-    for folder in paths.runs().glob("*") if paths.runs().is_dir() else ():
+    where = folder_of_runs or paths.runs()
+    for folder in where.glob("*") if where.is_dir() else ():
         if folder.is_dir() and not folder.is_symlink() and id_of(folder):
             try:
                 found.append(Run(folder, read(folder)))

@@ -4,8 +4,9 @@ A whole run is known by its surroundings, which is quickly told; a single step b
 What was left is taken only as it was left: a file that someone has changed since counts as none.
 """
 
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from anime_growth import disk, parameters, paths, records
@@ -14,6 +15,8 @@ from anime_growth.steps import StepSpec
 
 # What a killed run left may not have reached the disk.
 ENDED = ("done", "failed", "refused", "deadline", "stopped")
+# Items of a sweep whose runs are looked through, the latest ones.
+MOST_ASKED = 20
 
 
 def whole(chosen: parameters.Parameters) -> Path | None:
@@ -29,6 +32,15 @@ def whole(chosen: parameters.Parameters) -> Path | None:
         if alike and one.exit_class == "done" and not records.changed_since(one.folder, one.record):
             return one.folder
     return None
+
+
+def earlier() -> Iterator[Run]:
+    """Runs from which steps may be taken: those in the folder of runs, and in a sweep those of some other items."""
+    yield from records.all_runs()
+    if os.environ.get(paths.RUNS_VARIABLE):
+        others = [folder for folder in paths.runs().parent.iterdir() if folder != paths.runs()]
+        for folder in sorted(others, key=lambda folder: folder.stat().st_mtime, reverse=True)[:MOST_ASKED]:
+            yield from records.all_runs(folder)
 
 
 def step(spec: StepSpec, key: str, runs: Iterable[Run]) -> Run | None:

@@ -346,7 +346,7 @@ def _words(source: "pd.Series[str]") -> str:
 def _read(path: Path, name: str, claim_ids: list[str]) -> tuple[dict[str, Rule], dict[str, Defined]]:
     """The rules of a file by claim id, and the quantities it defines, each after those it needs."""
     shown = paths.shown(path)
-    entries = _entries(path)
+    entries = mapping(path, "rules by claim id", "Write a rule for each claim as CONTRIBUTING.md shows")
     own, known = entries.pop(DEFINE, {}), set(claim_ids)
     if not isinstance(own, dict):
         raise InputError(f"{shown}, {DEFINE}", "holds no quantities by key", "Write entries such as `own.gap.2024:`")
@@ -363,14 +363,18 @@ def _read(path: Path, name: str, claim_ids: list[str]) -> tuple[dict[str, Rule],
     return rules, _ordered(defined, name, shown)
 
 
-def _entries(path: Path) -> dict[str, Any]:
+def mapping(path: Path, what: str, do: str) -> dict[str, Any]:
+    """The mapping that a YAML file holds, read as data and never run; keys once each, no aliases, not deep.
+
+    Raises InputError naming file and line; where there is no file or no mapping, what to `do`.
+    """
     shown = paths.shown(path)
     try:
         text = path.read_text(encoding="utf-8")
         _refuse_nesting(text, shown)
         entries = yaml.load(text, Loader=_OnceEach)
     except OSError as problem:
-        raise InputError(shown, "is missing", "Write a rule for each claim as CONTRIBUTING.md shows") from problem
+        raise InputError(shown, "is missing", do) from problem
     except (UnicodeDecodeError, RecursionError) as problem:
         raise InputError(
             shown, "cannot be read as YAML in UTF-8", "Save it as UTF-8, without deep nesting"
@@ -383,7 +387,7 @@ def _entries(path: Path) -> dict[str, Any]:
             f"{shown}{line}", f"is not valid YAML: {what}", "Check indentation, quotes and repeats"
         ) from problem
     if not isinstance(entries, dict):
-        raise InputError(shown, "holds no rules by claim id", "Write one entry a claim, such as `C01:`")
+        raise InputError(shown, f"holds no {what}", do)
     return entries
 
 
@@ -395,7 +399,7 @@ def _refuse_nesting(text: str, shown: str) -> None:
         if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
             what = "an alias" if isinstance(event, yaml.AliasEvent) else "deep nesting"
             place = f"{shown}, line {event.start_mark.line + 1}" if event.start_mark else shown
-            raise InputError(place, f"holds {what}", "Write each rule out, as CONTRIBUTING.md shows")
+            raise InputError(place, f"holds {what}", "Write each entry out, as the documents show")
 
 
 def read_rule(where: str, entry: Any, article: str) -> Rule:

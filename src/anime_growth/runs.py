@@ -87,7 +87,8 @@ def run(
         execution.refuse_unfit(paths.notebooks() / f"{spec.name}.ipynb")
     with locks.held(paths.runs(), manner.wait):
         _refuse_other_latest()
-        disk.finish_replacing()
+        if not os.environ.get(paths.RUNS_VARIABLE):  # else publishing is not held off by this lock
+            disk.finish_replacing()
         clean_up()
         return _transaction(chosen, values, edition, on_step, before_end, tick, manner)
 
@@ -174,7 +175,7 @@ class Chain:
     ) -> None:
         self.values, self.work, self.record = values, work, record
         self.on_step, self.tick, self.manner = on_step, tick, manner
-        self.earlier = records.all_runs() if manner.reuse else []
+        self.earlier = list(reuse.earlier()) if manner.reuse else []
         self.begun = time.monotonic()
         self.waiting = dict(STEPS)
         self.at_work: dict[str, _AtWork] = {}

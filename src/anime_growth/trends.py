@@ -510,7 +510,7 @@ def usable(levels: pd.Series) -> pd.Series:
 def fit(model: str, levels: pd.Series) -> Fit:
     """Fit `model` to `levels` [year -> level]; warnings of statsmodels become findings.
 
-    The same series is fitted once and then remembered. Raises CannotFit with a sentence where the
+    The same series is fitted once and then remembered, until `forget`. Raises CannotFit with a sentence where the
     model does not suit the series.
     """
     checked = usable(levels)
@@ -529,6 +529,11 @@ def _fit(model: str, first_year: int, values: bytes) -> Fit:
             raise CannotFit(f"the fit failed ({problem})") from problem
     warned = dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught)
     return replace(result, findings=(*result.findings, *warned))
+
+
+def forget() -> None:
+    """Give back the memory of what was fitted, some 30 kB a fit."""
+    _fit.cache_clear()
 
 
 def fit_all(levels: pd.Series) -> tuple[dict[str, Fit], dict[str, str]]:

@@ -4,11 +4,12 @@ import json
 import logging
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from anime_growth import cli, parameters, records, runs
+from anime_growth import cli, grid, parameters, paths, records, runs, sweep
 from anime_growth.errors import DeadlinePassed, InputError, Locked, StepFailed, Stopped
 
 
@@ -172,3 +173,45 @@ def test_every_failure_is_one_line_and_an_exit_code(anime_growth, monkeypatch, p
     entry = json.loads(as_json.output)
     assert as_json.exit_code == entry["exit_code"] == code
     assert said in entry["message"] and entry["level"] == "ERROR"
+
+
+@pytest.fixture
+def swept(study, monkeypatch):
+    """Sweeps are done at once, by a stand-in; what each was asked for is listed."""
+    asked = []
+
+    def run(*words):
+        asked.append(words)
+        words[-1](sweep.Progress(1000, 1000, 2, 1000))
+        return paths.sweeps() / "some/results", sweep.Progress(1000, 1000, 2, 1000)
+
+    monkeypatch.setattr(sweep, "run", run)
+    return asked
+
+
+def test_a_sweep_is_told_what_was_asked_and_tells_where_its_results_are(anime_growth, swept, study):
+    done = anime_growth("sweep", "some.yml")
+    assert done.output == "Results: data/processed/sweeps/some/results (1,000 of 1,000, 2 with an error)\n"
+    assert swept[0][:-1] == (Path("some.yml"), grid.Depth.model, None, None, None, False, 0)
+    anime_growth(
+        *("sweep", "some.yml", "--depth", "notebooks", "--jobs", "3", "--out", "there", "--again", "--wait", "5")
+    )
+    assert swept[1][:-1] == (Path("some.yml"), grid.Depth.notebooks, Path("there"), 3, None, True, 5)
+    assert list(cli.Depth) == list(grid.Depth)
+
+
+def test_a_bar_on_a_terminal_tells_how_far_a_sweep_is(anime_growth, swept, monkeypatch):
+    monkeypatch.setattr(cli, "_on_terminal", lambda: True)
+    assert "1,000 of 1,000, 2 with an error" in anime_growth("sweep", "some.yml").output.splitlines()[0]
+
+
+def test_processes_here_are_not_counted_for_a_cluster(anime_growth, swept):
+    done = anime_growth("sweep", "some.yml", "--jobs", "2", "--scheduler", "tcp://127.0.0.1:9")
+    assert done.exit_code == 2 and not swept
+    assert done.output == "anime-growth: --jobs: is for processes here. Leave it out with --scheduler.\n"
+
+
+def test_a_grid_that_is_refused_is_one_line(anime_growth, study):
+    done = anime_growth("sweep", str(study / "none.yml"))
+    assert done.exit_code == 2
+    assert done.output == "anime-growth: none.yml: is missing. Write for example `start_year: [2002, 2012]`.\n"
