@@ -200,7 +200,7 @@ class Command:
         ]
         phase, reached, longest = self.bench.rng.choice(moments)
         if reached:
-            self.until(lambda: next(self.bench.runs.glob(reached), None))
+            self.until(lambda: self.bench.newly(reached))
         delay = self.bench.rng.uniform(0, longest)
         time.sleep(delay)
         self.bench.moment = f"{phase}, {delay:.3f} s later"
@@ -330,6 +330,10 @@ class Bench:
         """Note how the study is before a fault."""
         self.before = snapshot(self.study)
         self.folders = {path.name for path in self.runs.glob("*")}
+
+    def newly(self, pattern: str) -> bool:
+        """Whether there is a path like this in a run that was not there when the fault began."""
+        return any(path.relative_to(self.runs).parts[0] not in self.folders for path in self.runs.glob(pattern))
 
 
 # --- inside the command's process -------------------------------------------------------------------

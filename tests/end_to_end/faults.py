@@ -467,7 +467,7 @@ def held(bench: Bench) -> Iterator[None]:
 @TWO("a second run at the same time")
 def _(bench: Bench) -> Command:
     first = bench.start()
-    first.until(lambda: next(bench.runs.glob("working-*"), None))
+    first.until(lambda: bench.newly("working-*"))
     second = bench.run()
     assert first.wait() == 0, first.err.read_text()
     return second
@@ -476,7 +476,7 @@ def _(bench: Bench) -> Command:
 @TWO("a second run that waits for the first", codes=(0,), only_soak=True)
 def _(bench: Bench) -> Command:
     first = bench.start()
-    first.until(lambda: next(bench.runs.glob("working-*"), None))
+    first.until(lambda: bench.newly("working-*"))
     second = bench.start("run", "--wait", "60")
     assert first.wait() == 0, first.err.read_text()
     return second
