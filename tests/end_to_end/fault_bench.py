@@ -331,6 +331,10 @@ class Bench:
         self.before = snapshot(self.study)
         self.folders = {path.name for path in self.runs.glob("*")}
 
+    def newly(self, pattern: str) -> bool:
+        """Whether there is a path like this in a run that was not there when the fault began."""
+        return any(path.relative_to(self.runs).parts[0] not in self.folders for path in self.runs.glob(pattern))
+
 
 # --- inside the command's process -------------------------------------------------------------------
 Told = tuple[str, list[str], dict[str, Any], str]
