@@ -20,7 +20,7 @@ test: $(READY) ## check code, figures, notebooks and whole runs
 	$(BIN)/mypy
 	$(BIN)/pytest
 	@rm -rf data/processed/runs/nbval
-	ANIME_GROWTH_RUN=$(CURDIR)/data/processed/runs/nbval $(BIN)/pytest -p nbval.plugin -n 0 --nbval notebooks
+	ANIME_GROWTH_RUN=$(CURDIR)/data/processed/runs/nbval $(BIN)/pytest -p nbval.plugin -n 0 --nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
 
 soak: $(READY) ## break runs at 200 random moments and fill in the table of the README
 	$(BIN)/python -m tests.end_to_end.soak

@@ -341,8 +341,10 @@ def _once(asked: list[str], told: str) -> tuple[str, ...]:
 
 def _stated_text(claim: Any) -> str:
     unit = units.from_raw(claim.unit, f"claim {claim.claim_id}, field unit")
-    is_number = bool(re.match(r"[-−+]?[0-9]", claim.value))
-    return unit.text.format(claim.value) if unit and is_number else claim.value
+    if unit is None or not re.match(r"[-−+]?[0-9]", claim.value):
+        return claim.value
+    counted = f" {claim.unit}" if unit is units.COUNT else ""  # what of: 9 firms
+    return unit.text.format(claim.value) + counted
 
 
 def _stated(article: Article, claim: Any, field: str) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -44,7 +45,7 @@ class Died(Exception):
         if self.code is not None and self.code < 0:
             name = signal.Signals(-self.code).name
             return f"its process was killed by {name}" + (
-                " (the machine may be out of memory)" if name == "SIGKILL" else ""
+                " (the machine may be out of memory)" if name in ("SIGKILL", "SIGABRT") else ""
             )
         return f"its process ended early with exit code {self.code}"
 
@@ -147,6 +148,7 @@ def first_ended(calls: Collection[Apart], deadline: float, tick: Callable[[], No
 
 def _apart(work: Callable[[], None], answer: Connection, folder: Path, log: Path, part: str) -> None:
     """The other side: a session of its own, so that Ctrl-C in a terminal reaches only the one that waits."""
+    gc.freeze()  # looking through what is shared with the original would make copies of it
     os.setsid()
     _adopt_orphans()
     for number in STOPS:

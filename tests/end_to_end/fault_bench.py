@@ -178,11 +178,11 @@ class Command:
 
     def worker(self) -> list[psutil.Process]:
         """The process of the notebook at work."""
-        return [one for one in self.family()[1:] if not _is_kernel(one)][:1]
+        return _children(self.family()[:1])
 
     def kernel(self) -> list[psutil.Process]:
         """The kernel at work."""
-        return [one for one in self.family() if _is_kernel(one)][:1]
+        return _children(self.worker())
 
     def send(self, number: int) -> None:
         """Send a signal to the command, if it is still there."""
@@ -210,11 +210,12 @@ class Command:
         self.until(self.bench.marked.exists)
 
 
-def _is_kernel(process: psutil.Process) -> bool:
-    try:
-        return any("ipykernel" in word for word in process.cmdline())
-    except psutil.Error:
-        return False
+def _children(parents: list[psutil.Process]) -> list[psutil.Process]:
+    """The first child that is at work, where there is one."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        found = [child for one in parents for child in one.children()]
+        return [one for one in found if one.status() != psutil.STATUS_ZOMBIE][:1]
+    return []
 
 
 def kill(*processes: psutil.Process, number: int = signal.SIGKILL) -> None:
@@ -255,8 +256,14 @@ class Bench:
         return path
 
     def start(self, *arguments: str, real: bool = False, within: Sequence[str] = (), **setting: Any) -> Command:
-        """Start `anime-growth *arguments` on a machine as `setting` says."""
-        return Command(self, arguments or ("run",), Setting(**setting), real, within)
+        """Start `anime-growth *arguments`, a run without any, on a machine as `setting` says.
+
+        A run is one of everything, with kernels that are begun in one of the two ways.
+        """
+        arguments = arguments or ("run",)
+        if arguments[0] == "run":
+            arguments = (*arguments, "--again", "--engine", self.rng.choice(("forked", "kernel")))
+        return Command(self, arguments, Setting(**setting), real, within)
 
     def run(self, *arguments: str, real: bool = False, within: Sequence[str] = (), **setting: Any) -> Command:
         """The same, waiting for its end."""
@@ -405,10 +412,6 @@ def _patch(setting: Setting, study: Path, synced: str) -> None:
     supervisor = os.getpid()
     calls = multiprocessing.get_context("fork").Value("i", 0)  # shared with the notebooks' processes
     notes = os.open(synced, os.O_WRONLY | os.O_APPEND)
-
-    def newly(self, pattern: str) -> bool:
-        """Whether there is a path like this in a run that was not there when the fault began."""
-        return any(path.relative_to(self.runs).parts[0] not in self.folders for path in self.runs.glob(pattern))
 
     def count(name: str, *places: object) -> None:
         if name != setting.function or not (name == "fsync" or any(str(one).startswith(inside) for one in places)):
