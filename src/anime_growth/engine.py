@@ -194,6 +194,8 @@ def _forget() -> None:
     asyncio.set_event_loop(asyncio.new_event_loop())
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
+    if "pandas" in sys.modules:  # which decides when it is imported how wide tables are, and saw no notebook then
+        sys.modules["pandas"].set_option("display.max_columns", 20)
     started = getattr(sys.modules["__main__"], "__file__", None)
     if sys.path[0] in ("", str(Path(started or ".").resolve().parent)):  # where Python looked for its program
         del sys.path[0]

@@ -61,7 +61,7 @@ def run(tmp_path):
     folder.mkdir()
 
     def execute(**values: object) -> Path:
-        execution.execute(TRAP, values, folder)
+        execution.execute(TRAP, values, folder, "kernel")
         return folder
 
     return execute
@@ -161,7 +161,9 @@ def test_papermill_has_a_limit_for_a_cell_and_none_for_a_notebook(notebook, tmp_
     folder = tmp_path / "run"
     folder.mkdir()
     with pytest.raises(TimeoutError):
-        processes.call_apart(partial(execution.execute, TRAP, {}, folder), folder, folder / "run.log", 1.5)
+        whole = partial(execution.execute, TRAP, {}, folder, "kernel")
+        with processes.Apart(whole, folder, folder / "run.log") as notebook_at_work:
+            notebook_at_work.result(1.5)
 
 
 def test_papermill_runs_where_it_is_called_from(notebook, run, tmp_path, monkeypatch):
@@ -175,10 +177,13 @@ def test_papermill_runs_where_it_is_called_from(notebook, run, tmp_path, monkeyp
 
 
 # --- nbval ------------------------------------------------------------------------------------------
-def nbval(path: Path) -> int:
+SANITIZE = ["--nbval-sanitize-with", str(TOP / "tests/notebooks/sanitize.cfg")]
+
+
+def nbval(path: Path, *options: str) -> int:
     """Exit code of nbval by itself: 0 where it is content."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "--nbval", path.name]
-    command += ["-c", os.devnull, "--rootdir", str(path.parent)]
+    command += ["-c", os.devnull, "--rootdir", str(path.parent), *options]
     return subprocess.run(command, cwd=path.parent, capture_output=True, timeout=120).returncode
 
 
@@ -204,9 +209,35 @@ def test_nbval_has_no_numeric_tolerance_and_verify_has(notebook):
     assert compare.apart(0.3, 0.3001, 1e-6) == compare.DIFFERS
 
 
-def test_a_file_that_sanitizes_outputs_would_hide_dates_so_there_is_none():
-    assert "sanitize" not in (TOP / "Makefile").read_text()
-    assert not list(TOP.glob("**/*sanitize*.cfg"))
+@pytest.mark.parametrize(
+    ("shown", "content"),
+    [
+        ('<svg><path d="M 1.25 2"/><text x="7">2024</text></svg>', True),
+        ('<svg><path d="M 1 2"/><text x="3">2025</text></svg>', False),
+        ('<svg><path d="M 1 2"/></svg>', False),
+        ('<svg><path d="M 1 2" style="stroke: red"/><text x="3">2024</text></svg>', False),
+    ],
+)
+def test_a_file_that_sanitizes_outputs_would_hide_dates_and_ours_hides_only_where_lines_lie(notebook, shown, content):
+    drawn = '<svg><path d="M 1 2"/><text x="3">2024</text></svg>'
+    source = f"from IPython.display import SVG, display\ndisplay({{'image/svg+xml': {drawn!r}}}, raw=True)"
+    path = notebook("x = 1", source)
+    ran = nbformat.read(path, as_version=4)
+    ran.cells[1].outputs = [new_output("display_data", data={"image/svg+xml": shown})]
+    nbformat.write(ran, path)
+    assert (nbval(path, *SANITIZE) == 0) == content
+    assert nbval(path) != 0
+    assert "2024-05-06" in _sanitized("on 2024-05-06, 26.0 %") and "26.0" in _sanitized("on 2024-05-06, 26.0 %")
+    assert "--nbval-sanitize-with tests/notebooks/sanitize.cfg" in (TOP / "Makefile").read_text()
+
+
+def _sanitized(text: str) -> str:
+    """What our file leaves of a text."""
+    from nbval.plugin import get_sanitize_patterns
+
+    for pattern, instead in get_sanitize_patterns((TOP / "tests/notebooks/sanitize.cfg").read_text()):
+        text = re.sub(pattern, instead, text)
+    return text
 
 
 @pytest.mark.parametrize(
