@@ -13,7 +13,6 @@ import json
 import os
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,8 @@ SEED = 20261122
 # Made-up series are as long as that of the study: a random walk of logs with the drift and spread of its kind.
 YEARS = range(2002, 2025)
 DRIFT, SPREAD = 0.08, 0.12
+# So many walks are drawn, and come again from other first levels: ten are as hard to fit as a thousand.
+WALKS = 10
 # Two models in closed form, and one that is searched for numerically.
 MODELS = ("drift", "loglinear", "local_linear")
 SERIES_COUNTS = (1, 10, 100, 1000)
@@ -80,8 +81,9 @@ def write_series(folder: Path, rows: int) -> None:
     folder.mkdir(parents=True)
     template = json.loads(sources.OWN_TEMPLATE.read_text(encoding="utf-8"))["resources"][0]["schema"]["fields"]
     count = -(-rows // len(YEARS))
-    steps = np.random.default_rng(SEED).normal(DRIFT, SPREAD, (count, len(YEARS)))
-    levels = np.exp(np.log(100) + steps.cumsum(axis=1)).round(3).ravel()[:rows]
+    walks = np.random.default_rng(SEED).normal(DRIFT, SPREAD, (WALKS, len(YEARS))).cumsum(axis=1)
+    number = np.arange(count)
+    levels = ((1000 + number)[:, None] * np.exp(walks[number % WALKS])).round(3).ravel()[:rows]
     with (folder / f"{sources.OWN_SERIES}.csv").open("w", encoding="utf-8", newline="") as file:
         write = csv.writer(file, lineterminator="\n")
         write.writerow([field["name"] for field in template])
@@ -156,37 +158,47 @@ def read_table(count: int) -> Row:
 
 
 def peak_mb() -> float:
-    """The most memory that this process has had."""
+    """The most memory that this process has had; Linux counts in getrusage what its parent had, too."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return float(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def steady_rate(folder: Path, words: str, jobs: int) -> float:
-    """Items a second of a sweep while every process is at work: without start-up and end."""
-    file, seen = folder / "grid.yml", []
+def steady(folder: Path, words: str, jobs: int) -> tuple[float, float]:
+    """Items a second of a sweep while every process is at work, and processor time of all of them an item [ms]."""
+    file = folder / "grid.yml"
     file.write_text(words, encoding="utf-8")
+    seen: list[tuple[float, float, int]] = []
 
     def tell(told: sweep.Progress) -> None:
-        if not seen or seen[-1][1] < told.done:
-            seen.append((time.perf_counter(), told.done, told.total))
+        low, high = (share * told.total for share in STEADY)
+        if low <= told.done <= high and (not seen or seen[-1][2] < told.done):
+            seen.append((time.perf_counter(), processor_seconds(), told.done))
 
     sweep.run(file, out=folder / "swept", jobs=jobs, again=True, tell=tell)
-    low, high = (share * seen[0][2] for share in STEADY)
-    steady = [(when, done) for when, done, _ in seen if low <= done <= high]
-    (first, before), (last, after) = steady[0], steady[-1]
-    return (after - before) / (last - first)
+    wall, processor, items = np.subtract(seen[-1], seen[0])
+    return items / wall, 1000 * processor / items
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of all that it has at work."""
+    own = psutil.Process()
+    times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
 def rate_rows(words: Sequence[tuple[str, str]], turns: Sequence[int], run_seconds: float | None) -> Iterator[Row]:
     """Rates with one process and with two in turns, and what a run of the notebooks is to an item."""
     for name, asked in words:
-        rates: dict[int, list[float]] = {}
+        found: dict[int, list[tuple[float, float]]] = {}
         for jobs in turns:
             with tempfile.TemporaryDirectory() as folder:
-                rates.setdefault(jobs, []).append(steady_rate(Path(folder), asked, jobs))
-        one, two = (statistics.median(rates[jobs]) for jobs in (1, 2))
+                found.setdefault(jobs, []).append(steady(Path(folder), asked, jobs))
+        (one, one_ms), (two, two_ms) = (np.median(found[jobs], axis=0).tolist() for jobs in (1, 2))
         row: Row = {
             "grid": name, "items a second, 1 process": one, "2 processes": two, "2 over 1": two / one,
-            "ms an item, 1 process": 1000 / one,
+            "processor time an item, 2 over 1": two_ms / one_ms, "ms an item, 1 process": 1000 / one,
         }  # fmt: skip
         if run_seconds is not None:
             row |= {"seconds of a run": run_seconds, "run over item": run_seconds * one}
