@@ -28,9 +28,10 @@ soak: $(READY) ## break runs at 200 random moments and fill in the table of the 
 audit: $(READY) ## ask whether a locked package has a known vulnerability; needs the network
 	@sh .ci/audit
 
-bench: $(READY) ## measure what models, traces and verdicts cost, as ratios in one run
+bench: $(READY) ## measure what models, traces, verdicts, series, rows and sweeps cost, as ratios in one run
 	@$(BIN)/python tests/benchmarks/bench_trends.py
 	@$(BIN)/python tests/benchmarks/bench_claims.py
+	@$(BIN)/python tests/benchmarks/bench_scaling.py
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -545,11 +545,11 @@ def clean_sources(raw: pd.DataFrame) -> pd.DataFrame:
 
 def _unit_names(raw: pd.DataFrame) -> pd.Series:
     """Raw unit labels as the names of units.UNITS; a row of words keeps its label."""
-    names = []
-    for _, row in raw.iterrows():
+    names = {}
+    for _, row in raw.drop_duplicates("unit").iterrows():
         unit = units.from_raw(row["unit"], where(row, "unit"))
-        names.append(unit.name if unit else row["unit"])
-    return pd.Series(names, index=raw.index, dtype=str)
+        names[row["unit"]] = unit.name if unit else row["unit"]
+    return raw["unit"].map(names).astype(str)
 
 
 CLEANERS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {

@@ -70,6 +70,15 @@ class Grid:
     def __len__(self) -> int:
         return prod(len(values) for values in self.axes.values())
 
+    @property
+    def shared(self) -> int:
+        """How many items in a row ask about one sample, so that what one of them fits serves the others.
+
+        >>> Grid(Depth.model, {"basis": ("yen", "usd"), "model": ("drift",), "horizon_year": (2030, 2033)}, 2025).shared
+        2
+        """
+        return prod(len(values) for name, values in self.axes.items() if name in ("model", "horizon_year"))
+
     def item(self, number: int) -> dict[str, Any]:
         """What item `number` sets, by name; the last name changes fastest.
 

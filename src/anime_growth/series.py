@@ -37,6 +37,8 @@ _BESIDE = {"yen": "", "usd": "; FRED AEXJPUS", "real": "; World Bank consumer pr
 SIGNIFICANT = 0.05
 ALTERNATING = 2
 MIN_YEARS = 8
+# Years that a figure may describe; see the schemas in clean.
+YEARS = range(1900, 2101)
 # Overseas revenue behaves differently since; backtests look at these first years, too.
 LATER_STARTS = (2012, 2015)
 
@@ -163,12 +165,16 @@ def bases_of(known: Quantities, name: str) -> list[str]:
 
 def _later(known: Quantities, name: str) -> list[int]:
     """Years that any edition prints of a series."""
-    pattern = re.compile(rf"{re.escape(name)}\.level\.(\d{{4}})")
-    return [int(match[1]) for key in known if (match := pattern.fullmatch(key))]
+    return list(_by_year(known, f"{name}.level"))
 
 
 def _keys(known: Quantities, name: str, measure: str) -> dict[int, str]:
     """Keys of the levels of a series by year; a market is printed whole in the edition in use."""
-    variant = "" if name.startswith("market.") else r"\.series"
-    pattern = re.compile(rf"{re.escape(name)}\.{measure}{variant}\.(\d{{4}})")
-    return {int(match[1]): key for key in known if (match := pattern.fullmatch(key))}
+    variant = "" if name.startswith("market.") else ".series"
+    return _by_year(known, f"{name}.{measure}{variant}")
+
+
+def _by_year(known: Quantities, beginning: str) -> dict[int, str]:
+    """Keys `<beginning>.<year>` by year, looked up rather than searched for: among many series a search takes long."""
+    keys = {year: f"{beginning}.{year}" for year in YEARS}
+    return {year: key for year, key in keys.items() if key in known}

@@ -185,9 +185,9 @@ class RawFile:
                 f"{key} does not name columns of {self.resource.path}",
                 "Name the columns that together identify a row",
             )
+        file = self.reference  # worked out once: it asks the disk
         addresses = [
-            f"{self.reference}?{urlencode(dict(zip(key, row, strict=True)))}"
-            for row in frame[key].itertuples(index=False)
+            f"{file}?{urlencode(dict(zip(key, row, strict=True)))}" for row in frame[key].itertuples(index=False)
         ]
         for field in self.resource.table.fields:
             column = frame[field.name]
@@ -218,7 +218,7 @@ class RawFile:
             units.from_raw(label, f"{paths.shown(self.folder / PACKAGE)}, field {field.name}")
         if field.name.endswith("_pct"):
             return  # the unit column speaks of the money column next to it
-        for line, label in zip(frame["raw_line"], frame["unit"], strict=True):
+        for line, label in frame.drop_duplicates("unit")[["raw_line", "unit"]].itertuples(index=False):
             units.from_raw(label, f"{paths.shown(self.path)}, row {line}, field unit")
         self._refuse_first(
             frame,

@@ -426,7 +426,8 @@ def _parts(crew: Crew, whole: Task, there: bytearray) -> Iterator[pa.Table | Non
     Tasks whose worker died are done again, alone, and halved until the item that kills is by itself. That
     stands as its error once another worker has lived, else the workers are to blame.
     """
-    size = max(1, min(MOST_IN_CHUNK, there.count(0) // (crew.width * CHUNKS_A_WORKER)))
+    size = min(MOST_IN_CHUNK, there.count(0) // (crew.width * CHUNKS_A_WORKER))
+    size = max(1, size // whole.grid.shared) * whole.grid.shared  # a sample cut in two is fitted by two workers
     chunks = _chunks(there, 1 if whole.grid.depth is Depth.notebooks else size)
     at_work: dict[Future[pa.Table], Task] = {}
     suspects: deque[Task] = deque()
