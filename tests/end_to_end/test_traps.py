@@ -223,6 +223,7 @@ def test_a_file_that_sanitizes_outputs_would_hide_dates_and_ours_hides_only_wher
     source = f"from IPython.display import SVG, display\ndisplay({{'image/svg+xml': {drawn!r}}}, raw=True)"
     path = notebook("x = 1", source)
     ran = nbformat.read(path, as_version=4)
+    ran.cells[1].execution_count = 2
     ran.cells[1].outputs = [new_output("display_data", data={"image/svg+xml": shown})]
     nbformat.write(ran, path)
     assert (nbval(path, *SANITIZE) == 0) == content

@@ -129,7 +129,7 @@ def test_a_chain_is_told_what_its_item_sets_and_works_in_its_own_folder(chains, 
     with pytest.raises(StepFailed):
         depths.chain(item(folder, start_year=2012, basis="usd"))
     asked = (tmp_path / "asked").read_text().strip()
-    assert asked == f"-m anime_growth.cli run --wait 1200 -p start_year=2012 -p basis=usd {folder} []"
+    assert asked == f"-m anime_growth.cli run --jobs 1 --wait 1200 -p start_year=2012 -p basis=usd {folder} []"
 
 
 def test_the_longest_horizon_is_that_of_the_parameters():
