@@ -345,7 +345,7 @@ def change_code(cells):
 
 
 def drop_image(cells):
-    outputs = next(cell["outputs"] for cell in cells if any("image/png" in o.get("data", {}) for o in cell["outputs"]))
+    outputs = next(cell["outputs"] for cell in cells if any("image/svg+xml" in o.get("data", {}) for o in cell["outputs"]))
     outputs.clear()
 
 
@@ -363,7 +363,7 @@ def fail(cells):
         (change_output, "cell 34, output 1, stdout: ", 20),
         (change_html, ", text/html: ", 20),
         (change_code, "cell 34, code: ", 20),
-        (drop_image, "image/png is missing", 20),
+        (drop_image, "image/svg+xml is missing", 20),
         (add_image, "cell 34, output 2, image/png is new", 10),
         (fail, "error is new", 20),
     ],
