@@ -345,8 +345,8 @@ def change_code(cells):
 
 
 def drop_image(cells):
-    outputs = next(cell["outputs"] for cell in cells if any("image/svg+xml" in o.get("data", {}) for o in cell["outputs"]))
-    outputs.clear()
+    drawn = (cell for cell in cells if any("image/svg+xml" in one.get("data", {}) for one in cell["outputs"]))
+    next(drawn)["outputs"].clear()
 
 
 def add_image(cells):
