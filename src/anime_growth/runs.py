@@ -126,6 +126,8 @@ def _transaction(
         (work / "notebooks").mkdir(parents=True)
         records.write(record, work)
         with _logged(work):
+            if manner.engine == forking.NAME and not processes.CAN_FORK:
+                log.info(forking.CANNOT_FORK)
             Chain(values, work, record, on_step, tick, manner).execute()
             _refuse_spoilt(work, record)
             if before_end is not None:

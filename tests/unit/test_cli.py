@@ -2,7 +2,10 @@
 
 import json
 import logging
+import shutil
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -215,3 +218,29 @@ def test_a_grid_that_is_refused_is_one_line(anime_growth, study):
     done = anime_growth("sweep", str(study / "none.yml"))
     assert done.exit_code == 2
     assert done.output == "anime-growth: none.yml: is missing. Write for example `start_year: [2002, 2012]`.\n"
+
+
+# --- what is not imported costs nothing --------------------------------------------------------------
+LOADED = """
+import sys
+from anime_growth import cli
+try:
+    cli.app(sys.argv[1:])
+except SystemExit as end:
+    heavy = {"pandas", "numpy", "statsmodels", "matplotlib", "papermill", "jupyter_client"}
+    print(end.code, *sorted(heavy & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["--help"], ["run", "--help"], ["trace", "market.overseas.growth.2024"], ["runs"], ["run"]],
+    ids=" ".join,
+)
+def test_a_command_imports_no_library_that_it_does_not_use(anime_growth, made, study, command):
+    shutil.copytree(Path(cli.__file__).parents[2] / "data/processed/published", study / "data/processed/published")
+    anime_growth("run")
+    words = [sys.executable, "-c", LOADED, *command]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "0", done.stderr
+    assert command != ["run"] or "nothing has changed" in done.stdout

@@ -7,10 +7,11 @@ import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from anime_growth import execution, paths, records, reuse, runs
+from anime_growth import execution, paths, processes, records, reuse, runs
 from anime_growth.errors import DeadlinePassed, InputError, Locked, StepFailed, Stopped
 from anime_growth.runs import Manner
 from anime_growth.steps import STEPS
@@ -173,7 +174,9 @@ class StandIn:
 
 @pytest.fixture
 def chain(study, monkeypatch):
-    shutil.copytree(Path(__file__).parents[2] / "notebooks", study / "notebooks")
+    for name in ("notebooks", "src/anime_growth"):
+        shutil.copytree(Path(__file__).parents[2] / name, study / name)
+    monkeypatch.setattr(records, "SOURCE", study / "src/anime_growth")
     stand_in = StandIn(study)
     monkeypatch.setattr(execution, "execute", stand_in.execute)
     monkeypatch.setattr(execution, "load", lambda spec, engine: None)
@@ -259,6 +262,16 @@ def add_edition(study):
     (study / "data/raw/aja/2025/more.csv").write_text("year\n")
 
 
+def add_to(name):
+    """A line more in a file of the package."""
+
+    def add(study):
+        path = study / "src/anime_growth" / name
+        path.write_text(path.read_text() + "\n# more\n")
+
+    return add
+
+
 FROM_01 = list(STEPS)
 CASES = {
     "nothing": (lambda study: None, {}, []),
@@ -273,6 +286,10 @@ CASES = {
     "the first year of the models": (lambda study: None, {"start_year": 2012}, FROM_01[2:]),
     "figures of another edition": (lambda study: None, {"edition": 2024}, FROM_01),
     "a raw table": (add_edition, {}, ["01_clean_figures", "05_check_claims", "06_narrative"]),
+    "the template of the narrative": (add_to("templates/narrative.en.md.j2"), {}, ["06_narrative"]),
+    "a module that only one step reaches": (add_to("ledger.py"), {}, ["03_fit_trends"]),
+    "a module that all steps reach": (add_to("cells.py"), {}, FROM_01),
+    "a module that no step reaches": (add_to("cli.py"), {}, []),
     "the lock": (lambda study: (study / "uv.lock").write_text("other"), {}, FROM_01),
 }
 
@@ -324,6 +341,16 @@ def test_what_a_killed_run_left_is_not_taken_over(chain):
     chain.told()
     runs.run({})
     assert sorted(chain.done()) == list(STEPS)
+
+
+def test_where_kernels_cannot_be_forked_the_log_says_so(chain, monkeypatch, caplog):
+    caplog.set_level("INFO", "anime_growth")
+    monkeypatch.setattr(processes, "CAN_FORK", False)
+    monkeypatch.setattr(runs, "Chain", lambda *_: SimpleNamespace(execute=lambda: None))
+    monkeypatch.setattr(runs, "_refuse_spoilt", lambda *_: None)
+    said = "this system cannot fork: notebooks get ordinary kernels"
+    assert said in (runs.run({}) / "run.log").read_text()
+    assert said not in (runs.run({}, manner=Manner(engine="kernel")) / "run.log").read_text()
 
 
 def test_every_step_works_for_its_run_alone(chain, monkeypatch):
