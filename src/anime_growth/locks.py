@@ -2,6 +2,7 @@
 
 import os
 import resource
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +39,8 @@ def held(folder: Path, wait_seconds: float = 0) -> Iterator[None]:
     try:
         lock.acquire(timeout=wait_seconds)
     except Timeout:
+        with tempfile.TemporaryFile(dir=folder):  # raises where the lock of one that is gone cannot be replaced
+            pass
         holder = f"process {lock.pid}" if lock.pid else "another process"
         raise Locked(
             f"{paths.shown(folder)}: {holder} is at work here. "

@@ -190,9 +190,24 @@ class Command:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def ignores(self, number: int) -> bool:
+        """Whether it is deaf to a signal by now."""
+        return self._has("SigIgn", number)
+
+    def handles(self, number: int) -> bool:
+        """Whether it has an answer to a signal by now."""
+        return self._has("SigCgt", number)
+
+    def _has(self, mask: str, number: int) -> bool:
+        with contextlib.suppress(OSError):
+            found = re.search(rf"{mask}:\s*(\w+)", Path(f"/proc/{self.pid}/status").read_text())
+            return bool(found and int(found[1], 16) >> (number - 1) & 1)
+        return False
+
     # --- moments ---
     def at_random(self) -> None:
-        """Wait for a random moment of the run."""
+        """Wait for a random moment of the run, once the command answers to signals."""
+        self.until(lambda: self.handles(signal.SIGTERM))
         moments = [
             ("start", "", 0.5),
             *((f"{name} at work", f"working-*/notebooks/{name}.ipynb", 1.5) for name in CHAIN),

@@ -92,6 +92,7 @@ def _(bench: Bench) -> Command:
 @STOP("a closed terminal under nohup", codes=(0,), only_soak=True)
 def _(bench: Bench) -> Command:
     command = bench.start(ignored=[signal.SIGHUP])
+    command.until(lambda: command.ignores(signal.SIGHUP))
     command.at_random()
     command.send(signal.SIGHUP)
     return command
@@ -101,7 +102,8 @@ def _(bench: Bench) -> Command:
 def _(bench: Bench) -> Command:
     with held(bench):
         command = bench.start("run", "--wait", "1", ignored=[signal.SIGHUP])
-        time.sleep(bench.rng.uniform(0.4, 0.8))
+        command.until(lambda: command.ignores(signal.SIGHUP))
+        time.sleep(bench.rng.uniform(0, 0.8))
         command.send(signal.SIGHUP)
         command.wait()
     return command
