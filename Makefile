@@ -29,6 +29,7 @@ audit: $(READY) ## ask whether a locked package has a known vulnerability; needs
 	@sh .ci/audit
 
 bench: $(READY) ## measure what models, traces, verdicts, series, rows and sweeps cost, as ratios in one run
+	@$(BIN)/python tests/benchmarks/bench_chain.py
 	@$(BIN)/python tests/benchmarks/bench_trends.py
 	@$(BIN)/python tests/benchmarks/bench_claims.py
 	@$(BIN)/python tests/benchmarks/bench_scaling.py

@@ -120,12 +120,21 @@ class Study:
         }
 
 
-def measured(work: Callable[[], None]) -> tuple[float, float]:
-    """Time [s], and the most memory that all processes begun meanwhile held together [MB, shared pages once]."""
+def seconds(work: Callable[[], None]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def megabytes(work: Callable[[], None]) -> float:
+    """The most memory that all processes begun meanwhile held together, shared pages counted once.
+
+    To ask for it takes time itself, so that it is asked in a round of its own.
+    """
     peak, over = [0.0], threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.1):
+        while not over.wait(0.2):
             held = 0.0
             for one in psutil.Process().children(recursive=True):
                 try:
@@ -135,14 +144,13 @@ def measured(work: Callable[[], None]) -> tuple[float, float]:
             peak[0] = max(peak[0], held / 1e6)
 
     watcher = threading.Thread(target=watch)
-    begun = time.perf_counter()
     watcher.start()
     try:
         work()
-        return time.perf_counter() - begun, peak[0]
     finally:
         over.set()
         watcher.join()
+    return peak[0]
 
 
 def rows(rounds: int, only: list[str]) -> list[dict[str, object]]:
@@ -152,15 +160,16 @@ def rows(rounds: int, only: list[str]) -> list[dict[str, object]]:
         ways = {
             name: way for name, way in study.ways().items() if name == FLOOR or not only or any(w in name for w in only)
         }
+        memory: dict[str, float] = {}
         times: dict[str, list[float]] = {name: [] for name in ways}
-        memory: dict[str, float] = dict.fromkeys(ways, 0)
-        for number in range(rounds):
+        for number in range(rounds + 1):
             for name, (work, before) in ways.items():
                 before()
-                taken, held = measured(work)
-                times[name].append(taken)
-                memory[name] = max(memory[name], held)
-                print(f"round {number + 1}: {name}: {taken:.2f} s", file=sys.stderr, flush=True)
+                if number == 0:
+                    memory[name] = megabytes(work)
+                else:
+                    times[name].append(seconds(work))
+                    print(f"round {number}: {name}: {times[name][-1]:.2f} s", file=sys.stderr, flush=True)
         return [
             {
                 "way": name,
