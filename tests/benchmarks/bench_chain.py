@@ -116,7 +116,7 @@ class Study:
             "`anime-growth run`, one template changed": (command("run"), edited),
             "`anime-growth run`, nothing changed": (command("run"), made),
             "`anime-growth trace …`": (command("trace", "market.overseas.growth.2024"), nothing),
-            "`anime-growth --help`": (command("--help"), nothing),
+            "the list of commands": (command("--help"), nothing),
         }
 
 
