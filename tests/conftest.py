@@ -33,20 +33,8 @@ def market(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def described(tables: dict[str, pd.DataFrame], market: pd.DataFrame) -> Quantities:
-    """All quantities of notebook 2 on the real data, 2025 edition."""
-    broad = describe.describe_market(market, tables["breaks"])
-    studio = describe.describe_studio(tables["studio_editions"])
-    exports = describe.describe_content(tables["content_exports"], broad)
-    return broad.joined(
-        studio,
-        describe.describe_gap(broad, studio),
-        describe.describe_categories(tables["categories"]),
-        exports,
-        describe.describe_levels(tables["series_levels"], broad),
-        describe.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
-        describe.describe_market_cap(tables["market_cap"]),
-        targets.target_quantities(tables["targets"], tables["content_exports"], broad.joined(exports)),
-    )
+    """All quantities of notebook 1 on the real data, 2025 edition."""
+    return describe.describe({**tables, "market": market})
 
 
 @pytest.fixture(scope="session")

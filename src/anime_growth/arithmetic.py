@@ -104,3 +104,17 @@ def real_level(level_jpy_100m: float, cpi: float) -> float:
 def lead_change(now: float, before: float) -> float:
     """1 where a lead turned positive, -1 where it turned negative, 0 where it kept its sign."""
     return float(now > 0) - float(before > 0)
+
+
+def scaled_ratio(first: float, second: float, scale: float) -> float:
+    """`first` over `second`, whose units differ by `scale`."""
+    return ratio(first * scale, second)
+
+
+def scaled_cagr_pct(new: float, old: float, years: int, scale: float) -> float:
+    """Compound growth a year between levels whose units differ by `scale` [%].
+
+    >>> round(scaled_cagr_pct(20, 60044, years=9, scale=10_000), 2)
+    14.3
+    """
+    return cagr_pct(new * scale, old, years)

@@ -42,7 +42,6 @@ from anime_growth import (
     records,
     rules,
     sources,
-    targets,
     trace,
     units,
 )
@@ -329,25 +328,10 @@ class Watch:
         return tables | {"series_levels": self._once("series_levels", lambda: clean.level_series(tables), *behind)}
 
     def _described(self, tables: Mapping[str, pd.DataFrame]) -> Quantities:
-        """The quantities of notebook 2."""
-        content, rates = tables["content_exports"], tables["exchange_rates"]
+        """The quantities of notebook 1."""
         edition = self._of(_edition, tables["market_editions"])
-        market = self._of(_market, tables["market_editions"], rates, tables["consumer_prices"], edition)
-        broad = self._of(describe.describe_market, market, tables["breaks"])
-        studio = self._of(describe.describe_studio, tables["studio_editions"])
-        exports = self._of(describe.describe_content, content, broad)
-        return self._of(
-            Quantities.joined,
-            broad,
-            studio,
-            exports,
-            self._of(describe.describe_gap, broad, studio),
-            self._of(describe.describe_categories, tables["categories"]),
-            self._of(describe.describe_market_cap, tables["market_cap"]),
-            self._of(describe.describe_rates, rates, tables["spot_rates"]),
-            self._of(describe.describe_levels, tables["series_levels"], broad),
-            self._of(_targets, tables["targets"], content, broad, exports),
-        )
+        behind = [tables[name] for name in ("market_editions", "exchange_rates", "consumer_prices")]
+        return describe.describe({**tables, "market": self._of(_market, *behind, edition)}, self._of)
 
     def _moved(self, q: Quantities) -> dict[str, str]:
         """The results that these quantities do not meet within tolerance, with what became of them."""
@@ -394,10 +378,6 @@ def _edition(editions: pd.DataFrame) -> int:
 def _market(editions: pd.DataFrame, rates: pd.DataFrame, prices: pd.DataFrame, edition: int) -> pd.DataFrame:
     tables = {"market_editions": editions, "exchange_rates": rates, "consumer_prices": prices}
     return clean.market(tables, edition)
-
-
-def _targets(asked: pd.DataFrame, content: pd.DataFrame, broad: Quantities, exports: Quantities) -> Quantities:
-    return targets.target_quantities(asked, content, broad.joined(exports))
 
 
 def _by_claim(verdicts: pd.DataFrame) -> dict[tuple[str, str], dict[str, str]]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 4096
 log = logging.getLogger("anime_growth")
+# No plugin that happens to be installed takes part, and none is looked for, which takes time.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 app = typer.Typer(
     add_completion=False,

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from anime_growth import clean, describe, locks, parameters, paths, projections, records, runs, series, targets, trends
+from anime_growth import clean, describe, locks, parameters, paths, projections, records, runs, series, trends
 from anime_growth.errors import StepFailed
 from anime_growth.grid import Depth
 from anime_growth.quantities import Quantities
@@ -26,7 +26,7 @@ LAST_HORIZON = next(
     limit.le for limit in parameters.Parameters.model_fields["horizon_year"].metadata if hasattr(limit, "le")
 )
 WORDS, YEAR, NUMBER = pa.string(), pa.int32(), pa.float64()
-CHANCES = {f"chance_{name}_pct": f"target.{name}.chance" for name in targets.CONTENT_TARGETS}
+CHANCES = {f"chance_{name}_pct": f"target.{name}.chance" for name in describe.CONTENT_TARGETS}
 _RESULTS = {
     "model": WORDS, "years": YEAR,
     "growth_pct_a_year": NUMBER, "growth_lo95_pct": NUMBER, "growth_hi95_pct": NUMBER,
@@ -86,7 +86,7 @@ def _tables(home: Path) -> dict[str, pd.DataFrame]:
 
 @lru_cache(maxsize=4)
 def _known(home: Path, edition: int) -> Quantities:
-    """The levels of every series, as notebook 2 has them."""
+    """The levels of every series, as notebook 1 has them."""
     tables = _tables(home)
     broad = describe.describe_market(clean.market(tables, edition), tables["breaks"])
     return broad.joined(describe.describe_levels(tables["series_levels"], broad))

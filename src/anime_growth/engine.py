@@ -18,7 +18,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from queue import Empty
@@ -38,8 +38,15 @@ if TYPE_CHECKING:
 NAME = "forked"
 CANNOT_FORK = "this system cannot fork: notebooks get ordinary kernels, which begin more slowly"
 LAUNCHER = "ipykernel_launcher"  # the module that kernels are started with
-# How long to wait for the answer of a kernel before it is asked again, and how often to look whether it has ended.
-ANSWER_SECONDS = 1
+# What every kernel imports when it begins, beside what it names at its top.
+BEGINNING = (
+    *("ipykernel.kernelapp", "ipykernel.debugger", "IPython.core.completerlib", "IPython.core.debugger"),
+    *("IPython.core.logger", "IPython.core.oinspect", "IPython.extensions.storemagic", "sqlite3"),
+    *("tornado.locks", "tornado.platform.asyncio", "tornado.queues", LAUNCHER),
+)
+# How long to wait for the answer of a kernel before it is asked again, and for its echo on the other channel, which
+# is lost where that is not joined yet; and how often to look whether it has ended.
+ANSWER_SECONDS, ECHO_SECONDS = 1, 0.05
 LOOK_SECONDS = 0.005
 
 
@@ -114,7 +121,8 @@ def warm(sources: Iterable[str]) -> None:
     """Import what the cells import, so that copies of this process have it. What cannot be, the notebook will say."""
     # Before matplotlib looks at it; an ordinary kernel sets the same for itself.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    _import("ipykernel.kernelapp", LAUNCHER)
+    with hidden("debugpy"):  # nobody can step through a notebook that papermill executes
+        _import(*BEGINNING)
     for source in sources:
         with contextlib.suppress(SyntaxError):
             for node in ast.walk(ast.parse(source)):
@@ -122,6 +130,19 @@ def warm(sources: Iterable[str]) -> None:
                     _import(*(alias.name for alias in node.names))
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     _import(node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+@contextlib.contextmanager
+def hidden(name: str) -> Iterator[None]:
+    """Let nothing import the module `name` meanwhile."""
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
 
 
 def _import(*names: str) -> None:
@@ -231,7 +252,7 @@ class _Client(AsyncKernelClient):
             asked = self.kernel_info()
             with contextlib.suppress(Empty):
                 reply = await self.shell_channel.get_msg(timeout=ANSWER_SECONDS)
-                while not _has_answered(await self.iopub_channel.get_msg(timeout=ANSWER_SECONDS), asked):
+                while not _has_answered(await self.iopub_channel.get_msg(timeout=ECHO_SECONDS), asked):
                     pass
                 self._handle_kernel_info_reply(reply)
                 return
@@ -256,3 +277,6 @@ class _Manager(AsyncKernelManager):
         return await super()._async_pre_start_kernel(**options)
 
     pre_start_kernel = _async_pre_start_kernel
+
+    async def _async_wait(self, pollinterval: float = LOOK_SECONDS) -> None:
+        await super()._async_wait(pollinterval)

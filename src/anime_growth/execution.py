@@ -2,10 +2,8 @@
 
 import os
 import re
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,24 +41,13 @@ def refuse_unfit(notebook: Path) -> None:
 
 def load(spec: StepSpec, engine: str) -> None:
     """Import what executes a step's notebook, and what it imports itself, so that processes forked for it need not."""
-    with _hidden("rfc3987_syntax"):  # jsonschema would build 38 grammars of it, for kinds of text that no notebook has
+    with forking.hidden("rfc3987_syntax"):  # jsonschema would build 38 grammars of it, for texts that no notebook has
         import papermill  # noqa: F401
+    import nbformat
 
+    nbformat.validate(nbformat.v4.new_notebook())  # which makes a program of the schema of notebooks
     if engine == forking.NAME and processes.CAN_FORK:
         forking.warm([records.notebook_code(paths.notebooks() / f"{spec.name}.ipynb")])
-
-
-@contextmanager
-def _hidden(name: str) -> Iterator[None]:
-    """Let nothing import the module `name` meanwhile."""
-    before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-        if before is not None:
-            sys.modules[name] = before
 
 
 def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path, engine: str) -> None:

@@ -70,10 +70,7 @@ def notebook_seconds(name: str) -> float:
 def main() -> None:
     tables = clean.clean_all()
     market = clean.market(tables, clean.choose_edition(tables["market_editions"], "latest"))
-    broad = describe.describe_market(market, tables["breaks"])
-    content = describe.describe_content(tables["content_exports"], broad)
-    known = broad.joined(content)
-    known = known.joined(targets.target_quantities(tables["targets"], tables["content_exports"], known))
+    known = describe.describe({**tables, "market": market})
     subjects = series.in_every_basis(known, "market.overseas", 2002)
     levels = {basis: subject.levels for basis, subject in subjects.items()}
     yen, declared = subjects["yen"], specifications.read()

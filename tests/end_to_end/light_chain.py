@@ -1,9 +1,8 @@
 """A study whose chain is quick: for tests of how runs are made, stopped, compared and explained.
 
 `lighten(study)` rewrites the notebooks of a copy of the study. What stays as it is: notebook 1 with all
-its checks, the quantities of notebook 2, each step's parameters, and every file that a step promises.
-What becomes light: nothing is drawn (figures are blank), the tables of notebooks 3 to 6 have a header
-and no rows, and instead of models, claims and a narrative there is what a hand can check:
+its checks and quantities, each step's parameters, and every file that a step promises. What becomes
+light: nothing is drawn (figures are blank), the tables of notebooks 3 to 6 have a header and no rows, and instead of models, claims and a narrative there is what a hand can check:
 
     trend.overseas.drift.growth             compound growth from `start_year` to the last year [% a year]
     projection.overseas.drift.p50.<year>    the last level carried on at that growth to `horizon_year`,
@@ -56,6 +55,7 @@ for name in step.spec.tables:
 """
 
 MADE = {
+    "02_describe_market": "",
     "03_fit_trends": """\
 key = f"trend.{series}.drift.growth"
 known.record(key, average, units.PERCENT_A_YEAR, "average growth", "light chain", ends)
@@ -99,11 +99,8 @@ def lighten(study: Path) -> None:
         if path.stem in MADE:
             parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
             empty = EMPTY.format(columns=_columns(path.stem))
-            sources = (OPENED.format(name=path.stem), BLANK, empty, MADE[path.stem], "step.finish()")
+            sources = filter(None, (OPENED.format(name=path.stem), BLANK, empty, MADE[path.stem], "step.finish()"))
             notebook.cells = [parameters, *map(new_code_cell, sources)]
-        elif path.stem == "02_describe_market":
-            notebook.cells = [_undrawn(cell) for cell in notebook.cells]
-            notebook.cells.insert(-1, new_code_cell(BLANK))
         for number, cell in enumerate(notebook.cells):
             cell.id = f"light-{number}"  # not a random one: the same study is the same text
             if cell.cell_type == "code":
@@ -115,11 +112,3 @@ def _columns(step: str) -> dict[str, list[str]]:
     """The columns of every table that a step makes, and of the verdicts."""
     files = [*(PUBLISHED / "tables" / f"{table}.csv" for table in STEPS[step].tables), PUBLISHED / "verdicts.csv"]
     return {path.stem: path.read_text(encoding="utf-8").partition("\n")[0].split(",") for path in files}
-
-
-def _undrawn(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A cell of notebook 2 without its drawings, and without the library that draws, which is slow to load."""
-    if cell.cell_type == "code":
-        kept = [line for line in cell.source.splitlines() if not line.startswith("step.save_figure(")]
-        cell.source = "\n".join(kept).replace("import describe, figures,", "import describe,")
-    return cell

@@ -112,14 +112,18 @@ def test_a_cluster_does_the_same_work_and_the_loss_of_a_worker_loses_nothing(gri
     assert [{**row, "item": 0} for row in there] == [{**row, "item": 0} for row in here]
 
 
-def test_a_sweep_of_notebooks_keeps_each_run_and_records_one_that_fails(copy_of_study, tmp_path, monkeypatch):
+@pytest.mark.parametrize("where", ["here", "on a cluster"])
+def test_a_sweep_of_notebooks_keeps_each_run_and_records_one_that_fails(
+    where, copy_of_study, tmp_path, monkeypatch, request
+):
     lighten(copy_of_study)
     monkeypatch.setenv(paths.HOME_VARIABLE, str(copy_of_study))
+    how = {"jobs": 2} if where == "here" else {"scheduler": request.getfixturevalue("cluster")[0]}
     publishing = copy_of_study / "data/processed/publishing/home"
     publishing.mkdir(parents=True)
     file = tmp_path / "starts.yml"
     file.write_text("start_year: [2012, 2090]\nhorizon_year: 2030\n")
-    results, told = sweep.run(file, Depth.notebooks, jobs=2)
+    results, told = sweep.run(file, Depth.notebooks, **how)
     assert results == copy_of_study / "data/processed/sweeps/starts/results"
     whole, failed = rows_in(results)
     assert (told.done, told.failed) == (2, 1)

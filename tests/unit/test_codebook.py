@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from anime_growth import clean, codebook, paths, pipeline, projections, series, targets, units
+from anime_growth import clean, codebook, describe, paths, pipeline, projections, series, targets, units
 from anime_growth.errors import InputError
 from anime_growth.quantities import MODEL_WORDS, Quantities
 from anime_growth.trace import Record
@@ -94,7 +94,7 @@ def test_lists_in_braces_are_those_of_the_code():
         "basis": {end for _, end, _ in series.BASES.values()},
         "model": MODEL_WORDS,
         "quantile": projections.PROBABILITIES,
-        "target": targets.CONTENT_TARGETS,
+        "target": describe.CONTENT_TARGETS,
         "assumption": ["", *(f".{name}" for name in {**targets.SHARINGS, **targets.RATES} if name != "constant_share")],
         "average": set(clean.RATE_METHODS.values()) - {"fred_annual_average"},
     }

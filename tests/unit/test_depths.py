@@ -5,7 +5,7 @@ import sys
 import pandas as pd
 import pytest
 
-from anime_growth import depths, grid, parameters, paths, targets, trends
+from anime_growth import depths, describe, grid, parameters, paths, trends
 from anime_growth.errors import InputError, StepFailed
 from anime_growth.grid import Depth
 from anime_growth.quantities import Quantities
@@ -85,7 +85,7 @@ def test_a_run_that_a_killed_sweep_left_counts_and_gives_its_numbers(chains, mon
     assert drift["p90"] == q["projection.overseas.drift.p90.2033"].value and drift["unit"] == "100m JPY"
     assert drift["chance_content_2033_pct"] == q["target.content_2033.chance.drift"].value
     assert drift["run_id"] == "20260101T000000Z" and drift["seconds"] > 0
-    assert set(depths.CHANCES) == {f"chance_{name}_pct" for name in targets.CONTENT_TARGETS}
+    assert set(depths.CHANCES) == {f"chance_{name}_pct" for name in describe.CONTENT_TARGETS}
 
 
 def test_both_depths_agree_where_they_have_the_same_columns(chains):

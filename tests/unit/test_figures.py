@@ -78,19 +78,7 @@ class World:
         basis: str = "yen",
     ) -> None:
         content, announced = tables["content_exports"], tables["targets"]
-        broad = describe.describe_market(market, tables["breaks"])
-        studio = describe.describe_studio(tables["studio_editions"])
-        exports = describe.describe_content(content, broad)
-        known = broad.joined(
-            studio,
-            describe.describe_gap(broad, studio),
-            describe.describe_categories(tables["categories"]),
-            exports,
-            describe.describe_levels(tables["series_levels"], broad),
-            describe.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
-            describe.describe_market_cap(tables["market_cap"]),
-            targets.target_quantities(announced, content, broad.joined(exports)),
-        )
+        known = describe.describe({**tables, "market": market})
         self.market, self.tables, self.known, self.basis, self.horizon = market, tables, known, basis, horizon
         self.subject = series.choose(known, name, basis, 2002)
         self.subjects = series.in_every_basis(known, name, 2002)

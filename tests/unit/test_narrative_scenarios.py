@@ -83,19 +83,7 @@ def story(tables, edition, basis="yen", start=2002, horizon=2033, name="market.o
     """All quantities of the chain, made by the functions that the notebooks call, in their order."""
     market, breaks = clean.market(tables, edition), tables["breaks"]
     tables = {**tables, "market": market}
-    q = describe.describe_market(market, breaks)
-    studio = describe.describe_studio(tables["studio_editions"])
-    exports = describe.describe_content(tables["content_exports"], q)
-    q = q.joined(
-        studio,
-        describe.describe_gap(q, studio),
-        describe.describe_categories(tables["categories"]),
-        exports,
-        describe.describe_market_cap(tables["market_cap"]),
-        describe.describe_rates(tables["exchange_rates"], tables["spot_rates"]),
-        describe.describe_levels(tables["series_levels"], q),
-        targets.target_quantities(tables["targets"], tables["content_exports"], q.joined(exports)),
-    )
+    q = describe.describe(tables)
     subjects = series.in_every_basis(q, name, start)
     fitted = {key: trends.fit_all(subject.levels) for key, subject in subjects.items()}
     subject, (fits, refused) = subjects[basis], fitted[basis]

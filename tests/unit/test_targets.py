@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from anime_growth import quantities, series, targets, trace, trends, units
+from anime_growth import arithmetic, describe, quantities, series, targets, trace, trends, units
 from anime_growth.quantities import Quantities
 
 GOALS = {"content_2033": (2033, 200_000), "content_2028": (2028, 100_000)}  # JPY 100m
@@ -96,7 +96,7 @@ def test_no_growth_is_asked_of_a_baseline_in_or_after_the_target_year(tables, de
     due = tables["targets"].copy()
     due.loc[due["target_id"] == "T05", "target_year"] = 2023
     known = without(described, "target.", "content.total.level.rounded.")
-    made = targets.target_quantities(due, tables["content_exports"], known)
+    made = describe.describe_targets(due, tables["content_exports"], known)
     asked = [key for key in made if key.startswith("target.content_2028.required_growth.")]
     assert sorted(asked) == [
         "target.content_2028.required_growth.from_2021",
@@ -108,11 +108,11 @@ def test_no_growth_is_asked_of_a_baseline_in_or_after_the_target_year(tables, de
 
 @pytest.mark.parametrize(("scale", "value"), [(10_000, 4), (1, 0.0004)])
 def test_a_ratio_across_units_is_scaled(scale, value):
-    assert targets.scaled_ratio(20, 50_000, scale=scale) == pytest.approx(value)
+    assert arithmetic.scaled_ratio(20, 50_000, scale=scale) == pytest.approx(value)
 
 
 def test_growth_across_units_is_scaled():
-    assert targets.scaled_cagr_pct(20, 50_000, years=2, scale=10_000) == pytest.approx(100)
+    assert arithmetic.scaled_cagr_pct(20, 50_000, years=2, scale=10_000) == pytest.approx(100)
 
 
 def test_a_required_path_starts_at_the_baseline_grows_steadily_and_ends_at_the_goal():

@@ -200,7 +200,9 @@ def test_steps_that_do_not_need_each_other_run_side_by_side(chain):
     chain.steps["04_project_targets"] = wait_for("tables/trends.csv")
     runs.run({}, manner=Manner(jobs=2))
     order = chain.told()
-    assert {*order[4:6]} == {"begins 03_fit_trends", "begins 04_project_targets"}
+    assert {*order[2:4]} == {"begins 02_describe_market", "begins 03_fit_trends"}
+    assert order[5] == "begins 04_project_targets"
+    assert {*order[6:8]} == {"ends 03_fit_trends", "ends 04_project_targets"}
     assert order[8:] == ["begins 05_check_claims", "ends 05_check_claims", "begins 06_narrative", "ends 06_narrative"]
 
 

@@ -10,7 +10,7 @@ import seaborn as sns
 
 from anime_growth import units
 from anime_growth.arithmetic import ratio
-from anime_growth.describe import MARKET_CAP_GROUPS, contiguous
+from anime_growth.describe import CONTENT_TARGETS, MARKET_CAP_GROUPS, contiguous
 from anime_growth.figures.drawing import (
     CAP_GROUPS,
     COLUMNS,
@@ -45,7 +45,6 @@ from anime_growth.figures.drawing import (
     year_line,
 )
 from anime_growth.quantities import Quantities, Quantity
-from anime_growth.targets import CONTENT_TARGETS
 from anime_growth.units import JPY_100M, JPY_BN, JPY_TRN, PERCENT, number_text
 from anime_growth.words import capital, lead_changes, lead_story, listed, short_ordinal
 

@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from anime_growth.describe import CONTENT_TARGETS
 from anime_growth.figures.drawing import (
     BLUE,
     INK,
@@ -36,7 +37,7 @@ from anime_growth.figures.drawing import (
     year_line,
 )
 from anime_growth.quantities import Quantities
-from anime_growth.targets import CONTENT_TARGETS, goals, required_path
+from anime_growth.targets import goals, required_path
 from anime_growth.units import JPY_TRN, number_text
 from anime_growth.words import capital
 
