@@ -2,7 +2,8 @@
 
 `lighten(study)` rewrites the notebooks of a copy of the study. What stays as it is: notebook 1 with all
 its checks and quantities, each step's parameters, and every file that a step promises. What becomes
-light: nothing is drawn (figures are blank), the tables of notebooks 3 to 6 have a header and no rows, and instead of models, claims and a narrative there is what a hand can check:
+light: nothing is drawn (figures are blank), the tables of notebooks 3 to 6 have a header and no rows, and
+instead of models, claims and a narrative there is what a hand can check:
 
     trend.overseas.drift.growth             compound growth from `start_year` to the last year [% a year]
     projection.overseas.drift.p50.<year>    the last level carried on at that growth to `horizon_year`,
