@@ -360,11 +360,11 @@ def fail(cells):
 @pytest.mark.parametrize(
     ("how", "note", "code"),
     [
-        (change_output, "cell 34, output 1, stdout: ", 20),
+        (change_output, "cell 33, output 1, stdout: ", 20),
         (change_html, ", text/html: ", 20),
-        (change_code, "cell 34, code: ", 20),
+        (change_code, "cell 33, code: ", 20),
         (drop_image, "image/svg+xml is missing", 20),
-        (add_image, "cell 34, output 2, image/png is new", 10),
+        (add_image, "cell 33, output 2, image/png is new", 10),
         (fail, "error is new", 20),
     ],
 )
