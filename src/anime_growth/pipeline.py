@@ -122,9 +122,17 @@ class Step:
         return pd.read_csv(self.input_file("verdicts.csv"), dtype=str, keep_default_na=False)
 
     def figures(self) -> dict[str, tuple[bytes, str]]:
-        """Every figure of the steps before this one: SVG bytes and alternative text, in their order."""
+        """Every figure of the steps before this one: SVG bytes and alternative text, in their order.
+
+        A page shows them from its own folder, so a published one that stands for one of this run is put there.
+        """
         names = [name for need in self.spec.needs for name in STEPS[need].figures]
-        drawn = {name: self.input_file(f"figures/{name}.svg").read_bytes() for name in names}
+        drawn = {}
+        for name in names:
+            drawn[name] = (source := self.input_file(f"figures/{name}.svg")).read_bytes()
+            if source.parent.parent != self.folder:
+                (self.folder / "figures").mkdir(exist_ok=True)
+                (self.folder / "figures" / source.name).write_bytes(drawn[name])
         return {name: (svg, alternative_text(svg)) for name, svg in drawn.items()}
 
     @property

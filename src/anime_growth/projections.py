@@ -1,5 +1,6 @@
 """What the trend models say about the years ahead."""
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from anime_growth.quantities import MODEL_WORDS, Quantities
 
 if TYPE_CHECKING:  # what only speaks of fits need not load the libraries that make them
     from anime_growth.series import Subject
+    from anime_growth.specifications import Declared
     from anime_growth.trends import Fit
 
 # Names as they stand in quantity keys.
@@ -34,6 +36,30 @@ def project(fits: dict[str, "Fit"], subject: "Subject", last_year: int) -> pd.Da
             )
         )  # fmt: skip
     return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def explore(declared: "Declared", known: Quantities, name: str, last_year: int) -> pd.DataFrame:
+    """Forecasts of series `name` for each start, basis and model of the declared grid; rows as in `project`.
+
+    Of the grid those specifications count that take the figures as the newest edition prints them, all of
+    them. A sample that a model cannot be fitted to, and a start that leaves too few years, is left out.
+    """
+    from anime_growth import trends
+    from anime_growth.series import in_every_basis
+
+    parts, samples = [], set()
+    for start, models in sorted(declared.as_printed().items()):
+        for basis, subject in in_every_basis(known, name, start).items():
+            sample = (basis, int(subject.levels.index[0])) if len(subject.levels) else None
+            if sample is None or sample in samples:  # a series may begin later than several starts
+                continue
+            samples.add(sample)
+            fits = {}
+            for model in models.get(basis, ()):
+                with suppress(trends.CannotFit):
+                    fits[model] = trends.fit(model, subject.levels)
+            parts.append(project(fits, subject, last_year))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
 def projection_quantities(

@@ -1,12 +1,14 @@
-"""The report and its trace page: two HTML files that need no network and no other file.
+"""The report, its trace page and the codebook: HTML files that need no network and only what lies beside them.
 
-The report holds the narrative with its figures, every verdict, how the study could be wrong, the
-models with their checks, and how to reproduce everything. Each number in it is a link to the trace
-page, where it is followed down to the printed cells, and has a tip that says what it is; see links.
+The report holds the narrative with its figures, every verdict, a projection to choose, how the study could
+be wrong, the models with their checks, and how to reproduce everything. Each number in it is a link to the
+trace page, where it is followed down to the printed cells, and has a tip that says what it is; see links.
+Pages that need a whole run, such as those of single articles, are made by site.
 """
 
 import base64
 import hashlib
+import json
 import re
 import shlex
 import subprocess
@@ -19,11 +21,11 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from anime_growth import cells, codebook, doubts, links, narrative, paths, trace
+from anime_growth import cells, codebook, doubts, links, narrative, paths, trace, units
 from anime_growth.claims import VERDICTS
 from anime_growth.errors import InputError
 from anime_growth.quantities import MODEL_WORDS, Quantities
-from anime_growth.series import slug_of
+from anime_growth.series import in_every_basis, slug_of
 from anime_growth.trace import Record
 from anime_growth.units import number_text
 
@@ -40,16 +42,21 @@ MODEL_COLUMNS = {
     "ljung_box_p": ("Ljung-Box p", 3, "ljung_box_p"),
     "jarque_bera_p": ("Jarque-Bera p", 3, "jarque_bera_p"),
 }
+# How a reader chooses what the series is measured in.
+BASIS_NAMES = {"yen": "yen", "usd": "dollars", "real": "yen at the prices of 2020"}
+# Quantiles of a forecast that are drawn there.
+EXPLORED = ("p2_5", "p10", "p50", "p90", "p97_5")
 # Where the narrative wants the table of verdicts.
 VERDICTS_MARK = "<!-- verdicts -->"
 # A tip names one source by its title, shortened to this many characters.
 TITLE_LENGTH = 70
 
 
-def picture(svg: bytes, alt: str) -> Markup:
-    """A figure as an element that carries its own bytes and its alternative text."""
-    data = base64.b64encode(svg).decode("ascii")
-    return Markup('<figure><img alt="{}" src="data:image/svg+xml;base64,{}"></figure>').format(alt, data)
+def picture(name: str, svg: bytes, alt: str) -> Markup:
+    """A figure of the run as an element with its alternative text, fetched from its file when it comes into view."""
+    size = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    room = Markup(' width="{:.0f}" height="{:.0f}"').format(float(size[1]), float(size[2])) if size else ""
+    return Markup('<figure><img alt="{}" src="figures/{}.svg"{} loading="lazy"></figure>').format(alt, name, room)
 
 
 def record_of(q: Quantities, tables: Mapping[str, pd.DataFrame]) -> Record:
@@ -151,13 +158,14 @@ def write_html(
     record: Record,
     parameters: Mapping[str, Mapping[str, Any]],
     headers: Mapping[str, Iterable[str]],
+    forecasts: Mapping[str, Any],
 ) -> str:
     """The report as HTML text.
 
     `told` is the narrative with marks `<!-- figure: name -->` and `<!-- verdicts -->`; `figures` maps
     names to SVG bytes and alternative text. A figure that the narrative does not place is shown after
     the tables. `record` comes from `record_of`, `parameters` from pipeline.Step.parameters_behind,
-    `headers` (the columns of each table) from codebook.headers.
+    `headers` (the columns of each table) from codebook.headers, `forecasts` from `to_explore`.
     """
     q = record.q
     before, _, after = told.partition(VERDICTS_MARK)
@@ -180,9 +188,8 @@ def write_html(
     shown = list(dict.fromkeys(key for key in (*links.keys_in("".join(linked)), *evidence) if key in q))
     wrong["Numbers that rest on weak rows"] = doubt_rows(doubts.weak_rows(shown, record), q)
     wrong["Slips in the raw figures"] = doubt_rows(doubts.slips(published_slips()), q)
-    families = codebook.as_rows(record)
     rows = [*claims, *(row for table in wrong.values() for row in table)]
-    ids = {name for row in rows for name in row["sources"]} | {name for family in families for name in family.sources}
+    ids = {name for row in rows for name in row["sources"]}
     placed = set(narrative.placed(told))
     context: dict[str, Any] = {
         **parts,
@@ -194,21 +201,87 @@ def write_html(
         "models": models,
         "model_columns": MODEL_COLUMNS,
         "doubts": wrong,
-        "gallery": [picture(svg, alt) for name, (svg, alt) in figures.items() if name not in placed],
+        "gallery": [picture(name, *figures[name]) for name in figures if name not in placed],
         "checks": tables["checks"].to_dict("records"),
         "tips": [
             *(_tip(key, record) for key in shown),
             *(_claim_tip(row, record) for row in claims if row["computed"]),
         ],
         "sources": _listed_sources(sorted(ids), record),
-        "families": families,
-        "columns": codebook.columns(headers),
+        "forecasts": _as_data(forecasts),
+        "explore": forecasts,
+        "downloads": downloads(headers, figures),
         "quantity_count": len(q),
         "edition": int(tables["market"]["edition"].iloc[0]),
         "parameters": [shlex.quote(f"{name}={next(iter(values.values()))}") for name, values in parameters.items()],
         "commit": _commit(),
     }
-    return _page("report.html.j2", context)
+    return as_page("report.html.j2", context, "uplot/uPlot.min.css", "uplot/uPlot.iife.min.js", "explore.js")
+
+
+def to_explore(explored: pd.DataFrame, projections: pd.DataFrame, q: Quantities) -> dict[str, Any]:
+    """Forecasts that a reader may choose among, as plain data; the run's own projections are chosen first.
+
+    `explored` and `projections` are projections.project's tables. Money is in the unit that reads best.
+    """
+    forecasts: dict[str, dict[str, Any]] = {}
+    bases: dict[str, dict[str, Any]] = {}
+    names = list(projections["series"].unique())
+    for name, subject in (in_every_basis(q, names[0], 0) if names else {}).items():
+        own = subject.unit
+        shown = units.readable(float(subject.levels.max()), own) if own.dimension == "JPY" else own
+        levels = [_brief(units.convert(level, own, shown)) for level in subject.levels]
+        years = [int(year) for year in subject.levels.index]
+        bases[name] = {"words": BASIS_NAMES[name], "unit": shown.name, "years": years, "values": levels}
+    for (basis, start, model), rows in pd.concat([projections, explored]).groupby(["basis", "start_year", "model"]):
+        if basis not in bases:
+            continue
+        own, shown = units.UNITS[rows["unit"].iloc[0]], units.UNITS[bases[basis]["unit"]]
+        rows = rows.drop_duplicates("year").sort_values("year")
+        found = {name: [_brief(units.convert(value, own, shown)) for value in rows[name]] for name in EXPLORED}
+        forecasts[f"{basis}/{start}/{model}"] = {"first": int(rows["year"].iloc[0]), **found}
+    starts = sorted({key.split("/")[1] for key in forecasts})
+    there = {key.split("/")[2] for key in forecasts}
+    models = {model: words for model, words in MODEL_WORDS.items() if model in there}
+    own_start = str(projections["start_year"].iloc[0]) if len(projections) else ""
+    own_basis = str(projections["basis"].iloc[0]) if len(projections) else ""
+    first = next((key for key in forecasts if key.startswith(f"{own_basis}/{own_start}/")), "//")
+    chosen = next((key for key in (f"{own_basis}/{own_start}/drift", first) if key in forecasts), "//")
+    choice = dict(zip(("basis", "start", "model"), chosen.split("/"), strict=True))
+    return {"bases": bases, "starts": starts, "models": models, "forecasts": forecasts, "chosen": choice}
+
+
+def _brief(value: float) -> float:
+    """A number for drawing, with as many digits as can be seen."""
+    return float(f"{value:.4g}")
+
+
+def _as_data(content: Any) -> Markup:
+    """`content` as JSON that cannot end the element in which it stands."""
+    return Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def downloads(headers: Mapping[str, Iterable[str]], figures: Iterable[str]) -> dict[str, list[str]]:
+    """Files of the run that a reader may want to keep, by kind."""
+    return {
+        "Numbers, verdicts, text": ["quantities.json", "verdicts.csv", "narrative.md"],
+        "Tables": [f"tables/{name}.csv" for name in headers if name != "verdicts"],
+        "Figures, with the data that is drawn": [
+            f"figures/{name}.{kind}" for name in figures for kind in ("svg", "csv")
+        ],
+    }
+
+
+def write_codebook(record: Record, headers: Mapping[str, Iterable[str]]) -> str:
+    """The codebook of a run as HTML text: what each family of named numbers and each column is."""
+    families = codebook.as_rows(record)
+    ids = {name for family in families for name in family.sources}
+    context = {
+        "families": families,
+        "columns": codebook.columns(headers),
+        "sources": _listed_sources(sorted(ids), record),
+    }
+    return as_page("codebook.html.j2", context)
 
 
 def _pieces(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -221,7 +294,7 @@ def _rendered(told: str, figures: Mapping[str, tuple[bytes, str]]) -> Markup:
     body = MarkdownIt("commonmark", {"html": True}).render(told)
     for name in narrative.placed(body):
         if name in figures:
-            body = body.replace(f"<!-- figure: {name} -->", picture(*figures[name]))
+            body = body.replace(f"<!-- figure: {name} -->", picture(name, *figures[name]))
 
     def named(heading: re.Match[str]) -> str:
         return f'<h2 id="{re.sub("[^a-z]+", "-", heading[1].lower()).strip("-")}">{heading[1]}</h2>'
@@ -293,7 +366,7 @@ def write_trace(page: str, verdicts: pd.DataFrame, tables: Mapping[str, pd.DataF
         "notes": sorted(set(tables["breaks"]["note_id"])),
         "commit": _commit(),
     }
-    return _page("trace.html.j2", context)
+    return as_page("trace.html.j2", context)
 
 
 def _section(key: str, record: Record) -> dict[str, Any]:
@@ -333,11 +406,17 @@ def _listed_sources(ids: Iterable[str], record: Record) -> list[dict[str, Any]]:
     return [{"id": name, "words": _source_words(name, record)} for name in ids]
 
 
-def _page(template: str, context: Mapping[str, Any]) -> str:
-    """A page of its own: the style and the script stand in it, and it may load nothing and run no other script."""
-    style, script = ((narrative.TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+def as_page(template: str, context: Mapping[str, Any], *more: str) -> str:
+    """A page with its style and script in it, to which `more` files add theirs.
+
+    It may load nothing but pictures beside it, and run no other script.
+    """
+    read = {
+        name: (narrative.TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js", *more)
+    }
+    style, script = ("\n".join(read[name] for name in read if name.endswith(kind)) for kind in (".css", ".js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    allowed = f"img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    allowed = f"img-src 'self' file: data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {allowed}"
     around = {
         "css": Markup(style),

@@ -70,6 +70,16 @@ class Declared(_Strict):
     blocks: list[Block]
     conclusions: list[Conclusion]
 
+    def as_printed(self) -> dict[int, dict[str, list[str]]]:
+        """Start -> basis -> models of what fits all figures as the newest edition prints them."""
+        found: dict[int, dict[str, list[str]]] = {}
+        for block in self.blocks:
+            if "latest" in block.edition and AS_PRINTED in block.break_handling and "none" in block.leave_out:
+                for start, basis in product(block.start_year, block.basis):
+                    models = found.setdefault(start, {}).setdefault(basis, [])
+                    models += [model for model in block.model if model not in models]
+        return found
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -85,7 +85,7 @@ step.save_quantities(Quantities())
 said = f"The overseas market came to {levels[last].text} in {last}."
 for name in ("narrative.md", "finding.md", "limits.md"):
     step.save_text(name, f"{said}\\n")
-for name in ("report.html", "trace.html"):
+for name in ("report.html", "trace.html", "codebook.html"):
     step.save_text(name, f"<!doctype html><title>{name}</title><p>{said}</p>\\n")
 raw_rows = trace.raw_rows(step.tables() | step.tables("claims"))
 step.save_all_quantities(known.entries(raw_rows, trace.commits()))
