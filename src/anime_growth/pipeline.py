@@ -5,6 +5,7 @@ closes it with `finish`, which fails unless everything promised is there.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -55,6 +56,11 @@ class Step:
         self.folder = folder
         self._may_borrow = may_borrow
         self._saved: list[str] = []
+
+    @property
+    def is_part_of_run(self) -> bool:
+        """Whether `anime-growth run` executes it, which makes further pages in the end."""
+        return paths.PART_VARIABLE in os.environ
 
     # --- reading ---
     def input_file(self, name: str) -> Path:

@@ -3,7 +3,7 @@
 The report holds the narrative with its figures, every verdict, a projection to choose, how the study could
 be wrong, the models with their checks, and how to reproduce everything. Each number in it is a link to the
 trace page, where it is followed down to the printed cells, and has a tip that says what it is; see links.
-Pages that need a whole run, such as those of single articles, are made by site.
+Pages that need a whole run, such as those of single articles, are made by pages.
 """
 
 import base64
@@ -141,7 +141,7 @@ def published_slips() -> pd.DataFrame | None:
         raise InputError(paths.shown(path), "is damaged or of another version", do) from problem
 
 
-def _counts(values: Iterable[str], order: Iterable[str] = ()) -> dict[str, int]:
+def counts(values: Iterable[str], order: Iterable[str] = ()) -> dict[str, int]:
     """How often each value occurs, those of `order` first."""
     listed = list(values)
     return {value: listed.count(value) for value in dict.fromkeys((*order, *listed)) if value in listed}
@@ -159,6 +159,7 @@ def write_html(
     parameters: Mapping[str, Mapping[str, Any]],
     headers: Mapping[str, Iterable[str]],
     forecasts: Mapping[str, Any],
+    is_part_of_run: bool,
 ) -> str:
     """The report as HTML text.
 
@@ -166,6 +167,7 @@ def write_html(
     names to SVG bytes and alternative text. A figure that the narrative does not place is shown after
     the tables. `record` comes from `record_of`, `parameters` from pipeline.Step.parameters_behind,
     `headers` (the columns of each table) from codebook.headers, `forecasts` from `to_explore`.
+    In a whole run, which `is_part_of_run` says, there are those of `pages` beside it.
     """
     q = record.q
     before, _, after = told.partition(VERDICTS_MARK)
@@ -194,23 +196,23 @@ def write_html(
     context: dict[str, Any] = {
         **parts,
         "verdicts": claims,
-        "verdict_counts": _counts((row["verdict"] for row in claims), VERDICTS),
-        "article_counts": _counts(row["article"] for row in claims),
+        "verdict_counts": counts((row["verdict"] for row in claims), VERDICTS),
+        "article_counts": counts(row["article"] for row in claims),
         "article_words": {row["article"]: row["article_words"] for row in claims},
-        "kind_counts": _counts(sorted(row["kind"] for row in claims)),
+        "kind_counts": counts(sorted(row["kind"] for row in claims)),
         "models": models,
         "model_columns": MODEL_COLUMNS,
         "doubts": wrong,
         "gallery": [picture(name, *figures[name]) for name in figures if name not in placed],
         "checks": tables["checks"].to_dict("records"),
         "tips": [
-            *(_tip(key, record) for key in shown),
-            *(_claim_tip(row, record) for row in claims if row["computed"]),
+            *(tip(key, record) for key in shown),
+            *(claim_tip(row, record) for row in claims if row["computed"]),
         ],
-        "sources": _listed_sources(sorted(ids), record),
+        "sources": listed_sources(sorted(ids), record),
         "forecasts": _as_data(forecasts),
         "explore": forecasts,
-        "downloads": downloads(headers, figures),
+        "is_part_of_run": is_part_of_run,
         "quantity_count": len(q),
         "edition": int(tables["market"]["edition"].iloc[0]),
         "parameters": [shlex.quote(f"{name}={next(iter(values.values()))}") for name, values in parameters.items()],
@@ -261,25 +263,15 @@ def _as_data(content: Any) -> Markup:
     return Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def downloads(headers: Mapping[str, Iterable[str]], figures: Iterable[str]) -> dict[str, list[str]]:
-    """Files of the run that a reader may want to keep, by kind."""
-    return {
-        "Numbers, verdicts, text": ["quantities.json", "verdicts.csv", "narrative.md"],
-        "Tables": [f"tables/{name}.csv" for name in headers if name != "verdicts"],
-        "Figures, with the data that is drawn": [
-            f"figures/{name}.{kind}" for name in figures for kind in ("svg", "csv")
-        ],
-    }
-
-
-def write_codebook(record: Record, headers: Mapping[str, Iterable[str]]) -> str:
+def write_codebook(record: Record, headers: Mapping[str, Iterable[str]], is_part_of_run: bool) -> str:
     """The codebook of a run as HTML text: what each family of named numbers and each column is."""
     families = codebook.as_rows(record)
     ids = {name for family in families for name in family.sources}
     context = {
         "families": families,
         "columns": codebook.columns(headers),
-        "sources": _listed_sources(sorted(ids), record),
+        "sources": listed_sources(sorted(ids), record),
+        "is_part_of_run": is_part_of_run,
     }
     return as_page("codebook.html.j2", context)
 
@@ -302,7 +294,7 @@ def _rendered(told: str, figures: Mapping[str, tuple[bytes, str]]) -> Markup:
     return Markup(re.sub(r"<h2>([^<]*)</h2>", named, body))
 
 
-def _tip(key: str, record: Record) -> dict[str, str]:
+def tip(key: str, record: Record) -> dict[str, str]:
     """What a reader sees beside a number: what it is, its unit and method, and who printed it."""
     item, edition = record.q[key], record.edition(key)
     trust = [f"edition {edition}" if edition else "", f"{item.confidence} confidence", ", ".join(item.caveats)]
@@ -311,7 +303,8 @@ def _tip(key: str, record: Record) -> dict[str, str]:
     return {"key": key, "label": item.label, "told": told, "sources": _first_source(record.source_ids(key), record)}
 
 
-def _claim_tip(row: Mapping[str, Any], record: Record) -> dict[str, str]:
+def claim_tip(row: Mapping[str, Any], record: Record) -> dict[str, str]:
+    """The same of the value that was computed for a claim."""
     label = f"value computed for claim {row['claim_id']}, {row['article_words']}"
     return {
         "key": row["key"],
@@ -357,7 +350,7 @@ def write_trace(page: str, verdicts: pd.DataFrame, tables: Mapping[str, pd.DataF
     shown = [key for key in links.keys_in(page) if key in record.q]
     below = dict.fromkeys(name for key in shown for name in record.behind(key))
     context = {
-        "claims": [{**row, "sources": _listed_sources(row["sources"], record)} for row in claims],
+        "claims": [{**row, "sources": listed_sources(row["sources"], record)} for row in claims],
         "groups": {
             "Numbers in the report": [_section(key, record) for key in shown],
             "What they rest on": [_section(key, record) for key in below if key not in set(shown)],
@@ -382,7 +375,7 @@ def _section(key: str, record: Record) -> dict[str, Any]:
         "caveats": item.caveats,
         "inputs": [name for name in item.inputs if not cells.is_address(name)],
         "cells": [_cell(cell) for cell in record.raw_inputs(key)],
-        "sources": _listed_sources(record.source_ids(key), record),
+        "sources": listed_sources(record.source_ids(key), record),
     }
 
 
@@ -402,7 +395,8 @@ def _cell(cell: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _listed_sources(ids: Iterable[str], record: Record) -> list[dict[str, Any]]:
+def listed_sources(ids: Iterable[str], record: Record) -> list[dict[str, Any]]:
+    """Sources as pages list them."""
     return [{"id": name, "words": _source_words(name, record)} for name in ids]
 
 
@@ -419,10 +413,11 @@ def as_page(template: str, context: Mapping[str, Any], *more: str) -> str:
     allowed = f"img-src 'self' file: data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {allowed}"
     around = {
+        "top": "",
         "css": Markup(style),
         "script": Markup(script),
         "policy": policy,
         "number": links.number,
         "fragment": links.fragment,
     }
-    return narrative.environment().get_template(template).render(**context, **around)
+    return narrative.environment().get_template(template).render(**{**around, **context})

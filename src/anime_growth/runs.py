@@ -133,6 +133,7 @@ def _transaction(
             if before_end is not None:
                 records.write(_ended(record, work, "done"), work)
                 before_end(work)
+            _make_pages(work)
             log.info("all steps done", extra={"event": "done", "run_id": run_id})
         records.write(_ended(record, work, "done"), work)
         disk.settle(work)
@@ -148,6 +149,13 @@ def _transaction(
             raise Stopped(f"stopped from outside when {paths.shown(finished)} was done.") from problem
         raise
     return finished
+
+
+def _make_pages(work: Path) -> None:
+    """What readers open, made of the whole run."""
+    from anime_growth import pages  # not before the steps are at work
+
+    pages.build(work)
 
 
 def _refuse_spoilt(work: Path, record: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ ORDER = [
         "ledger",
         "targets",
     ),
-    *("figures", "rules", "links", "claims", "doubts", "narrative", "report"),
+    *("figures", "rules", "links", "claims", "doubts", "narrative", "report", "pages"),
     *("parameters", "pipeline", "disk", "records", "locks", "processes", "engine", "execution", "reuse", "runs"),
     "housekeeping",
     *("compare", "digest", "offline", "scratch", "verify", "attribution", "canary", "publish"),

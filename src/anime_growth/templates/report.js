@@ -29,13 +29,13 @@
   };
 
   document.addEventListener("mouseover", (event) => {
-    const number = event.target.closest(".n");
+    const number = event.target.closest("a.n");
     if (number) return show(number);
     clearTimeout(timer);
     if (tip && !event.target.closest(".tip") && link !== document.activeElement) timer = setTimeout(hide, LINGER);
   });
   document.addEventListener("focusin", (event) => {
-    const number = event.target.closest(".n");
+    const number = event.target.closest("a.n");
     if (number) show(number);
     else hide();
   });
