@@ -43,8 +43,8 @@ NOT_REDONE = {
 LEAST_SHARE = 0.7
 FAMILIES = {
     "observed": 400,
-    "arithmetic": 1200,
-    "targets": 40,
+    "arithmetic": 1400,
+    "targets": 15,
     "describe": 3,
     "trends": 340,
     "backtest": 600,

@@ -196,6 +196,7 @@ def wait_for(*files):
 
 
 def test_steps_that_do_not_need_each_other_run_side_by_side(chain):
+    chain.steps["02_describe_market"] = wait_for("tables/trends.csv")
     chain.steps["03_fit_trends"] = wait_for("tables/projections.csv")
     chain.steps["04_project_targets"] = wait_for("tables/trends.csv")
     runs.run({}, manner=Manner(jobs=2))
