@@ -1,9 +1,11 @@
 """Projections: quantiles by name in the unit beside them, and growth that compounds to the median."""
 
+import pandas as pd
 import pytest
 
-from anime_growth import projections, series, trends
+from anime_growth import projections, series, specifications, trends
 from anime_growth.projections import PROBABILITIES
+from anime_growth.quantities import Quantities
 
 PERCENTS = {"p2_5": 2.5, "p10": 10, "p25": 25, "p50": 50, "p75": 75, "p90": 90, "p97_5": 97.5}
 COLUMNS = ["series", "basis", "start_year", "last_year", "model", "year", "unit", *PERCENTS]
@@ -116,3 +118,37 @@ def test_growth_of_one_year_is_in_percent_and_of_more_in_percent_a_year(every_qu
     for model in trends.MODELS:
         assert every_quantity[f"projection.overseas.{model}.growth.2024-2025"].unit == "%"
         assert every_quantity[f"projection.overseas.{model}.growth.2024-2033"].unit == "% a year"
+
+
+# --- what a reader may choose among -----------------------------------------------------------------
+def test_each_start_basis_and_model_of_the_declared_grid_is_forecast_as_by_itself(described):
+    declared = specifications.read()
+    found = projections.explore(declared, described, "market.overseas", 2030)
+    wanted = {
+        (start, basis, model)
+        for start, bases in declared.as_printed().items()
+        for basis, models in bases.items()
+        for model in models
+    }
+    keys = ["start_year", "basis", "model"]
+    assert set(found[keys].itertuples(index=False, name=None)) == wanted and len(wanted) == 105
+    assert not found.duplicated([*keys, "year"]).any() and set(found["year"]) == set(range(2025, 2031))
+    alone = series.choose(described, "market.overseas", "usd", 2012)
+    fits, _ = trends.fit_all(alone.levels)
+    one = projections.project({"segmented": fits["segmented"]}, alone, 2030)
+    same = found.query("start_year == 2012 and basis == 'usd' and model == 'segmented'")
+    pd.testing.assert_frame_equal(same.reset_index(drop=True), one)
+
+
+def test_a_series_that_begins_later_than_several_starts_is_explored_once_for_them(described):
+    early = tuple(str(year) for year in range(2002, 2006))
+    later = Quantities(items=[item for item in described.values() if not item.key.endswith(early)])
+    found = projections.explore(specifications.read(), later, "market.overseas", 2026)
+    assert not found.duplicated(["start_year", "basis", "model", "year"]).any()
+    assert set(found["start_year"]) == {2006, 2008, 2012, 2015}, "2006 for 2002 and 2004"
+
+
+def test_starts_that_leave_too_few_years_are_left_out(described):
+    found = projections.explore(specifications.read(), described, "category.internet_distribution", 2026)
+    years = found["last_year"] - found["start_year"] + 1
+    assert years.min() >= series.MIN_YEARS and 2015 not in set(found["start_year"])

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import websocket
 
-from anime_growth import backtest, checks, doubts, links, narrative, report, trace, units
+from anime_growth import backtest, checks, doubts, links, narrative, projections, report, trace, units
 from anime_growth.arithmetic import growth_pct
 from anime_growth.quantities import Quantities
 
@@ -53,14 +53,16 @@ def told(q):
 
 
 @pytest.fixture(scope="module")
-def study(tables, market, every_quantity, trend_table, past_forecasts):
+def study(tables, market, every_quantity, trend_table, past_forecasts, fits, subject):
     """What the report is made from, on the real data."""
     whole = {**tables, "market": market, "checks": checks.run(tables)}
+    projected = projections.project(fits, subject, 2033)
     return {
         "tables": whole,
         "record": report.record_of(every_quantity, whole),
         "trends": trend_table,
         "scores": backtest.scores(past_forecasts),
+        "forecasts": report.to_explore(projected.assign(start_year=2012), projected, every_quantity),
     }
 
 
@@ -68,9 +70,8 @@ def page_of(study, verdicts=VERDICTS, **changes):
     given = {**study, **changes}
     tables, record = given["tables"], given["record"]
     pictures = {"one": (b"<svg/>", f"a figure {EVIL}")}
-    return report.write_html(
-        told(record.q), pictures, verdicts, given["trends"], given["scores"], tables, record, PARAMETERS, HEADERS
-    )
+    made = (verdicts, given["trends"], given["scores"], tables, record, PARAMETERS, HEADERS, given["forecasts"])
+    return report.write_html(told(record.q), pictures, *made, is_part_of_run=True)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,8 @@ def test_cells_of_the_models_link_to_their_quantities(page, study):
 
 
 def test_first_view_and_trace_page_stay_small(page, trace_page):
-    assert len(re.sub(r"base64,[\w+/=]+", "", page)) < 1e6
+    assert len(page) < 1e6 and "base64" not in page
+    assert set(Elements(page).all("loading")) == {"lazy"}, "figures come when they are looked at"
     assert len(trace_page) < 3e6
 
 
@@ -199,8 +201,9 @@ def test_what_reads_as_a_quantity_in_a_computed_cell_links_to_it(study):
 def test_without_a_script_all_verdicts_show_and_no_dead_controls(page):
     rows = [attributes for tag, attributes in Elements(page).tags if "data-item" in attributes]
     assert len(rows) == 3 and not any("hidden" in row for row in rows)
-    (form,) = [attributes for tag, attributes in Elements(page).tags if tag == "form"]
-    assert "hidden" in form
+    forms = [attributes for tag, attributes in Elements(page).tags if tag == "form"]
+    assert {form["id"] for form in forms} == {"filter", "choose"} and all("hidden" in form for form in forms)
+    assert "<noscript>" in page
 
 
 # --- the trace page ---------------------------------------------------------------------------------
@@ -251,17 +254,47 @@ def test_the_report_says_which_run_it_is(page, monkeypatch, study):
     assert "git checkout" not in page_of(study)
 
 
+# --- a projection to choose -------------------------------------------------------------------------
+def test_the_forecasts_to_choose_are_those_of_the_tables_in_the_unit_that_reads_best(study, fits, subject):
+    offered = study["forecasts"]
+    assert offered["chosen"] == {"basis": "yen", "start": "2002", "model": "drift"}
+    assert set(offered["forecasts"]) == {f"yen/{start}/{model}" for start in (2002, 2012) for model in fits}
+    table = projections.project(fits, subject, 2033).set_index(["model", "year"])
+    found = offered["forecasts"]["yen/2002/drift"]
+    assert found["first"] == 2025 and len(found["p50"]) == 9
+    for name in ("p2_5", "p10", "p50", "p90", "p97_5"):
+        assert found[name][-1] == pytest.approx(table.loc[("drift", 2033), name] / 1e4, rel=1e-3), "trillions"
+    past = offered["bases"]["yen"]
+    assert past["unit"] == "trn JPY" and past["years"] == list(subject.levels.index)
+    assert past["values"] == pytest.approx(list(subject.levels / 1e4), rel=1e-3)
+
+
+def test_no_text_in_the_forecasts_can_end_the_element_that_holds_them(study):
+    evil = {**study["forecasts"], "models": {"drift": "</script><script>alert(1)</script>"}}
+    page = page_of(study, forecasts=evil)
+    assert "</script><script>alert" not in page
+    data = re.search(r'id="forecasts">(.*?)</script>', page, re.DOTALL)[1]
+    assert json.loads(data)["models"]["drift"] == "</script><script>alert(1)</script>"
+
+
+def test_without_forecasts_there_is_nothing_to_choose(study):
+    none = report.to_explore(*[pd.DataFrame(columns=projections.COLUMNS)] * 2, study["record"].q)
+    page = page_of(study, forecasts=none)
+    assert 'id="explore"' not in page and 'href="#explore"' not in page
+
+
 # --- nothing from outside ---------------------------------------------------------------------------
 @pytest.mark.parametrize("which", ["page", "trace_page"])
 def test_pages_load_nothing_and_run_only_their_own_script(which, page, trace_page):
     made = {"page": page, "trace_page": trace_page}[which]
     elements = Elements(made)
-    assert all(address.startswith("data:") for address in elements.all("src"))
+    assert all(re.fullmatch(r"figures/\w+\.svg", address) for address in elements.all("src"))
     assert elements.all("href", "link") == ["data:,"]
     script = made.split("<script>")[1].split("</script>")[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     (policy,) = (content for content in elements.all("content") if "default-src" in content)
     assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
+    assert "connect-src" not in policy, "which default-src forbids"
 
 
 def hostile(study):
@@ -292,10 +325,12 @@ def test_nothing_from_data_becomes_an_element_a_script_or_a_link(study):
     for made in (page, traced):
         assert EVIL in html.unescape(made)
         elements = Elements(made)
-        assert sum(tag == "script" for tag, _ in elements.tags) == 1
+        kinds = [attributes.get("type", "") for tag, attributes in elements.tags if tag == "script"]
+        assert kinds == (["application/json", ""] if made is page else [""]), "forecasts are data, not a program"
         assert not [name for _, attributes in elements.tags for name in attributes if name.startswith("on")]
-        assert not [src for src in elements.all("src") if not src.startswith("data:image/svg+xml;base64,")]
-        assert not [link for link in elements.all("href") if not re.match(r"#|trace\.html#|report\.html|data:,", link)]
+        assert not [src for src in elements.all("src") if not re.fullmatch(r"figures/\w+\.svg", src)]
+        pages = r"#|trace\.html#|report\.html|index\.html|codebook\.html|tables/explored\.csv|data:,"
+        assert not [link for link in elements.all("href") if not re.match(pages, link)]
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "file.txt", "//aja.gr.jp", "http://[", ""])

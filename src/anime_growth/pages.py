@@ -1,0 +1,146 @@
+"""The pages of a run that need all of it: contents, each article's claims, the executed notebooks, the certificate.
+
+With the report, its trace page and the codebook, which notebook 6 writes, they make the run's folder a small
+site: it opens from disk, needs no network, and may be copied elsewhere whole.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from anime_growth import links, paths, report
+from anime_growth.claims import VERDICTS
+from anime_growth.steps import STEPS
+from anime_growth.trace import Record
+
+NO_CERTIFICATE = "this run was not compared with the published results, as anime-growth verify does"
+
+
+def build(folder: Path) -> None:
+    """Make the pages of the whole run in `folder`, whose steps are done and whose run.json is there."""
+    articles = dict(_articles(folder))
+    notebooks = dict(_notebooks(folder))
+    certified = _certificate(folder)
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    given = (f"{name}: {value}" for name, value in record["parameters"].items())
+    paper = "paper.pdf"
+    context = {
+        "finding": (folder / "finding.md").read_text(encoding="utf-8").strip(),
+        "paper": paper if (folder / paper).exists() else "",
+        "articles": articles,
+        "notebooks": notebooks,
+        "certified": certified,
+        "downloads": _downloads(folder),
+        "run_id": record["run_id"],
+        "commit": str(record.get("git", {}).get("commit") or "")[:12],
+        "parameters": ", ".join(given),
+    }
+    _write(folder / "index.html", "index.html.j2", context)
+
+
+def _write(target: Path, template: str, context: dict[str, Any], *more: str) -> None:
+    target.write_text(report.as_page(template, context, *more), encoding="utf-8")
+
+
+def _downloads(folder: Path) -> dict[str, list[str]]:
+    """Files that a reader may want to keep, by kind."""
+    tables = sorted(path.name for path in folder.glob("tables/*.csv"))
+    figures = [name for spec in STEPS.values() for name in spec.figures]
+    kinds = ("svg", "csv")
+    return {
+        "Numbers, verdicts, text": ["quantities.json", "verdicts.csv", "narrative.md"],
+        "Tables": [f"tables/{name}" for name in tables],
+        "Figures, and the data that is drawn": [f"figures/{name}.{kind}" for name in figures for kind in kinds],
+    }
+
+
+# --- articles ---------------------------------------------------------------------------------------
+def _articles(folder: Path) -> Iterator[tuple[str, str]]:
+    """Write a page for each article that was judged; its file and its words."""
+    verdicts = pd.read_csv(folder / "verdicts.csv", dtype=str, keep_default_na=False)
+    record = Record.read(folder)
+    for name, rows in verdicts.groupby("article", sort=False):
+        claims = report.verdict_rows(rows, record.q)
+        shown = dict.fromkeys(key for row in claims for key in _keys(row) if key in record.q)
+        ids = sorted({source for row in claims for source in row["sources"]})
+        words = claims[0]["article_words"]
+        context = {
+            "words": words,
+            "verdicts": claims,
+            "counts": report.counts((row["verdict"] for row in claims), VERDICTS),
+            "articles": {},
+            "kinds": report.counts(sorted(row["kind"] for row in claims)),
+            "sources": report.listed_sources(ids, record),
+            "tips": [
+                *(report.tip(key, record) for key in shown),
+                *(report.claim_tip(row, record) for row in claims if row["computed"]),
+            ],
+        }
+        target = folder / f"article-{name}.html"
+        _write(target, "article.html.j2", context)
+        yield target.name, words
+
+
+def _keys(row: dict[str, Any]) -> list[str]:
+    return [*links.keys_in(f"{row['computed']} {row['caveat']}"), *row["evidence"]]
+
+
+# --- notebooks --------------------------------------------------------------------------------------
+def _notebooks(folder: Path) -> Iterator[tuple[str, str]]:
+    """Write a page for each executed notebook; its name and its title."""
+    import nbformat
+    from nbconvert.exporters import HTMLExporter
+    from pygments.formatters import HtmlFormatter
+
+    exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
+    light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
+    colours = Markup(f"<style>{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}</style>")
+    saved = {_title(path.read_text(encoding="utf-8")): path.name for path in folder.glob("figures/*.svg")}
+    for name in STEPS:
+        notebook = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
+        for output in (one for cell in notebook.cells for one in cell.get("outputs", ())):
+            drawn = _title(output.get("data", {}).get("image/svg+xml", ""))
+            if drawn and drawn in saved:  # it lies beside the page already
+                output["svg_filename"] = f"../figures/{saved[drawn]}"
+        body, _ = exporter.from_notebook_node(notebook)
+        title = next(
+            (line[2:] for cell in notebook.cells for line in cell.source.splitlines() if line[:2] == "# "), name
+        )
+        context = {"top": "../", "title": title, "name": name, "body": colours + Markup(body)}
+        _write(folder / "notebooks" / f"{name}.html", "notebook.html.j2", context)
+        yield name, title
+
+
+def _title(svg: str) -> str | None:
+    """What a figure says of itself; None where it says nothing."""
+    found = re.search("<title>(.*?)</title>", svg, re.DOTALL)
+    return found[1] if found else None
+
+
+# --- the certificate --------------------------------------------------------------------------------
+def _certificate(folder: Path) -> str:
+    """Write the page of the run's certificate, or of why it has none; what it says in a sentence."""
+    own, published = folder / "certificate.md", paths.published() / "certificate.md"
+    if own.exists():
+        told = own.read_text(encoding="utf-8")
+    else:
+        told = f"# {NO_CERTIFICATE[0].upper()}{NO_CERTIFICATE[1:]}.\n"
+        if published.exists():
+            told += (
+                f"\nThe certificate of the published results says:\n\n{_lower(published.read_text(encoding='utf-8'))}"
+            )
+    body = MarkdownIt("commonmark").enable("table").render(told)
+    context = {"title": "Certificate", "body": Markup(body)}
+    _write(folder / "certificate.html", "text.html.j2", context)
+    return told.splitlines()[0].lstrip("# ").rstrip(".") if own.exists() else NO_CERTIFICATE
+
+
+def _lower(text: str) -> str:
+    """Markdown with each heading one level lower."""
+    return re.sub(r"^#", "##", text, flags=re.MULTILINE)
