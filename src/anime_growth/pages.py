@@ -4,6 +4,7 @@ With the report, its trace page and the codebook, which notebook 6 writes, they 
 site: it opens from disk, needs no network, and may be copied elsewhere whole.
 """
 
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -20,6 +21,12 @@ from anime_growth.steps import STEPS
 from anime_growth.trace import Record
 
 NO_CERTIFICATE = "this run was not compared with the published results, as anime-growth verify does"
+
+
+def load() -> None:
+    """Import what `build` needs and does not import itself."""
+    for name in ("nbconvert.exporters", "pygments.formatters"):
+        importlib.import_module(name)
 
 
 def build(folder: Path) -> None:

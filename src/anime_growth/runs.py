@@ -151,9 +151,16 @@ def _transaction(
     return finished
 
 
+def _load_pages() -> None:
+    """Import what makes the pages; it takes a second, which nobody has to wait for while a step is at work."""
+    from anime_growth import pages
+
+    pages.load()
+
+
 def _make_pages(work: Path) -> None:
     """What readers open, made of the whole run."""
-    from anime_growth import pages  # not before the steps are at work
+    from anime_growth import pages
 
     pages.build(work)
 
@@ -199,6 +206,8 @@ class Chain:
                     self._begin(spec, stack)
                 for spec in self.waiting.values():  # while others are at work
                     self._load(spec)
+                if self.at_work and not self.waiting:
+                    _load_pages()
                 if self.at_work:
                     self._finish(*self._next_ended())
 

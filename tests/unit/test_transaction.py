@@ -181,6 +181,7 @@ def chain(study, monkeypatch):
     stand_in = StandIn(study)
     monkeypatch.setattr(execution, "execute", stand_in.execute)
     monkeypatch.setattr(execution, "load", lambda spec, engine: None)
+    monkeypatch.setattr(runs, "_load_pages", lambda: None)
     monkeypatch.setattr(runs, "_make_pages", lambda work: None)
     return stand_in
 
