@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import quote
 
 from anime_growth import links, paths, records, trace
 from anime_growth.errors import InputError
@@ -28,6 +29,8 @@ TEMPLATE = Path(__file__).parent / "templates" / "paper.typ"
 AUTHOR = "The anime_growth authors"
 # PDF for all readers, those with a screen reader too: tags, a title, a language, words for each picture.
 ACCESSIBLE: Literal["ua-1"] = "ua-1"
+# What stays as it is in an address of the web when other letters are written as %XX.
+URL_MARKS = "%:/?#[]@!$&'()*+,;=~"
 _AGAIN = "Make a new run with `make run`"
 
 
@@ -55,23 +58,23 @@ def write(folder: Path) -> None:
 def typeset(said: dict[str, Any], folder: Path) -> bytes:
     """The PDF of what `content` gives, with the figures in `folder`.
 
-    It is declared accessible unless a letter in it is in none of the fonts, which the standard does not allow:
-    such a letter is an empty box. Raises typst.TypstError where a figure is missing or damaged.
+    It is declared accessible unless its words break a rule of that standard, as a letter does that is in none of
+    the fonts and so becomes an empty box. Raises typst.TypstError where a figure is missing or damaged.
     """
     import typst
 
+    template = TEMPLATE.read_bytes()
     compiler = typst.Compiler(
-        TEMPLATE.read_bytes(),
         root=folder.resolve(),
         font_paths=typst.Fonts(include_system_fonts=False, font_paths=[_japanese_font()]),
         sys_inputs={"paper": json.dumps(said, ensure_ascii=False)},
     )
     try:
-        pdf = compiler.compile(format="pdf", pdf_standards=ACCESSIBLE)
+        pdf = compiler.compile(template, format="pdf", pdf_standards=ACCESSIBLE)
     except typst.TypstError as problem:
-        if "could not be displayed" not in problem.message:
+        if not problem.message.startswith("PDF/UA"):
             raise
-        pdf = compiler.compile(format="pdf")
+        pdf = compiler.compile(template, format="pdf")
     assert isinstance(pdf, bytes)  # pictures of pages would be a list
     return pdf
 
@@ -202,7 +205,8 @@ def _sources(record: trace.Record) -> list[dict[str, Any]]:
         row = record.sources.get(name, dict.fromkeys(trace.SOURCE_PARTS, ""))
         told = [row[part] for part in ("title", "publisher", "published_on") if row[part]]
         words = ", ".join(told) or "not in the register of sources"
-        found.append({"id": name, "words": words, "url": row["url"], "is_web": bool(links.web_address(row["url"]))})
+        link = quote(links.web_address(row["url"]), safe=URL_MARKS)  # a PDF takes no other letters than ASCII there
+        found.append({"id": name, "words": words, "url": row["url"], "link": link})
     return found
 
 
