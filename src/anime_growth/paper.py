@@ -126,7 +126,7 @@ def _markdown(path: Path) -> list[dict[str, Any]]:
     from markdown_it import MarkdownIt
     from markdown_it.tree import SyntaxTreeNode
 
-    tokens = MarkdownIt("commonmark", {"html": False}).parse(path.read_text(encoding="utf-8"))
+    tokens = MarkdownIt("commonmark").parse(path.read_text(encoding="utf-8"))
     pieces = [_piece(node) for node in SyntaxTreeNode(tokens).children]
     if not pieces:
         raise ValueError("an empty text")

@@ -152,22 +152,32 @@ def test_a_run_with_changes_says_so_and_one_outside_a_clone_names_no_commit(run,
     assert ("gitcheckout" in text, "atcommit" in text) == (names_a_commit, names_a_commit)
 
 
-def test_every_source_of_a_number_or_a_verdict_is_listed_and_leads_to_the_web(finished, reader, whole):
-    record = Record.read(finished)
-    cells = [cell for key in record.q for cell in record.raw_inputs(key)]
-    named = {source for cell in cells for source in (cell["source_id"], *cell["also"])}
-    named |= {source for row in record.verdicts.values() for source in row["sources"].split("; ") if source}
-    linked = {
-        unquote(note["/A"]["/URI"])
-        for page in reader.pages
-        for note in map(lambda item: item.get_object(), page.get("/Annots", []))
-        if "/URI" in note.get("/A", {})
-    }
-    assert len(named) > 20
-    for name in named:
-        row = record.sources[name]
-        assert squeezed(name + row["title"]) in whole, name
-        assert unquote(row["url"]) in linked or not row["url"].startswith("http"), name
+def test_every_source_of_a_number_or_a_verdict_is_listed(run):
+    sources = paper.content(run)["sources"]
+    record = Record.read(run)
+    assert {source["id"] for source in sources} >= {name for key in record.q for name in record.source_ids(key)}
+    verdicts = (run / "verdicts.csv").read_text(encoding="utf-8")
+    unused = next(name for name in record.sources if name not in {source["id"] for source in sources})
+    spoilt, count = re.subn(r"S\d+(; S\d+)*$", f"{unused}; S999", verdicts, flags=re.MULTILINE)
+    assert count > 10
+    (run / "verdicts.csv").write_text(spoilt, encoding="utf-8")
+    now = {source["id"]: source for source in paper.content(run)["sources"]}
+    assert now[unused]["words"].startswith(record.sources[unused]["title"])
+    assert now["S999"] == {"id": "S999", "words": "not in the register of sources", "url": "", "link": ""}
+    assert set(now) >= {name for key in record.q for name in record.source_ids(key)}
+
+
+def test_each_source_is_named_and_leads_to_its_address(finished, reader, whole):
+    notes = [note.get_object() for page in reader.pages for note in page.get("/Annots", [])]
+    linked = {note["/A"]["/URI"] for note in notes if "/URI" in note.get("/A", {})}
+    sources = paper.content(finished)["sources"]
+    assert len(sources) > 20 and any(not source["url"].isascii() for source in sources)
+    for source in sources:
+        assert squeezed(source["id"] + source["words"]) in whole, source["id"]
+        assert squeezed(source["url"]) in whole, source["id"]
+    assert linked == {source["link"] for source in sources if source["link"]}
+    assert all(str(link).isascii() for link in linked)
+    assert {unquote(link) for link in linked} == {unquote(source["url"]) for source in sources if source["link"]}
 
 
 def test_its_date_is_that_of_its_sources_not_of_the_clock(finished, reader, whole):
