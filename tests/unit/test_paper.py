@@ -285,10 +285,22 @@ def test_text_from_data_is_never_markup(run):
     said = narrative.Teller(q=None).said(f"told{HOSTILE}")
     (run / "finding.md").write_text(f"{said}\n", encoding="utf-8")
     with (run / "narrative.md").open("a", encoding="utf-8") as file:
-        file.write(f"\n## head{said}\n\n- item{said}\n")
+        file.write(f"\n## head{said}\n\n- item{said}\n\n```\nblock{HOSTILE}\n```\n\nin `` span{HOSTILE} ``\n")
     paper.write(run)
     text = "".join(pages_of(run / paper.NAME))
-    for place in ("subject", "stated", "computed", "caveat", "article", "remark", "told", "headtold", "itemtold"):
+    for place in (
+        "subject",
+        "stated",
+        "computed",
+        "caveat",
+        "article",
+        "remark",
+        "told",
+        "headtold",
+        "itemtold",
+        "block",
+        "span",
+    ):
         assert f"{place}{squeezed(HOSTILE)}" in text, place
 
 
