@@ -46,6 +46,13 @@ MODEL_COLUMNS = {
 BASIS_NAMES = {"yen": "yen", "usd": "dollars", "real": "yen at the prices of 2020"}
 # Quantiles of a forecast that are drawn there.
 EXPLORED = ("p2_5", "p10", "p50", "p90", "p97_5")
+# What the columns of the table of models mean.
+MODEL_NOTE = (
+    "All models see the natural logarithm of one series. Errors are mean absolute log errors of forecasts of the "
+    "past, made with the years up to then only; a model whose errors are larger than drift's loses to it. Intervals "
+    "are the models' own. A small Ljung-Box or Durbin-Watson value says that errors follow one another, so that the "
+    "interval beside it is too narrow; a small Jarque-Bera value says that they are not normal."
+)
 # Where the narrative wants the table of verdicts.
 VERDICTS_MARK = "<!-- verdicts -->"
 # A tip names one source by its title, shortened to this many characters.
@@ -67,8 +74,8 @@ def record_of(q: Quantities, tables: Mapping[str, pd.DataFrame]) -> Record:
 
 
 # --- tables ---------------------------------------------------------------------------------------
-def model_rows(trends: pd.DataFrame, scores: pd.DataFrame, q: Quantities) -> list[dict[str, str]]:
-    """The model table, rounded as printed and linked; an unfitted model has its reason instead.
+def model_texts(trends: pd.DataFrame, scores: pd.DataFrame) -> list[dict[str, str]]:
+    """The model table in words and numbers, rounded as printed; an unfitted model has its reason as its remark.
 
     Mean absolute log errors and coverage come from the backtest's whole set of windows.
     """
@@ -78,13 +85,22 @@ def model_rows(trends: pd.DataFrame, scores: pd.DataFrame, q: Quantities) -> lis
         trends = trends.join(at, on="model")
     rows = []
     for record in trends.to_dict("records"):
-        base = f"{slug_of(record['series'], record['basis'])}.{record['model']}"
         row = {"model": MODEL_WORDS[record["model"]], "remark": str(record.get("remark") or "")}
-        for column, (_, digits, measure) in MODEL_COLUMNS.items():
+        for column, (_, digits, _) in MODEL_COLUMNS.items():
             value = record.get(column)
-            text = "–" if value is None or pd.isna(value) else number_text(float(value), digits)
-            keys = [f"{family}.{base}.{measure}" for family in ("trend", "backtest")]
-            row[column] = next((links.number(key, text) for key in keys if key in q), text)
+            row[column] = "–" if value is None or pd.isna(value) else number_text(float(value), digits)
+        rows.append(row)
+    return rows
+
+
+def model_rows(trends: pd.DataFrame, scores: pd.DataFrame, q: Quantities) -> list[dict[str, str]]:
+    """The model table with its numbers linked."""
+    rows = []
+    for record, row in zip(trends.to_dict("records"), model_texts(trends, scores), strict=True):
+        base = f"{slug_of(record['series'], record['basis'])}.{record['model']}"
+        for column, (_, _, measure) in MODEL_COLUMNS.items():
+            keys = (f"{family}.{base}.{measure}" for family in ("trend", "backtest"))
+            row[column] = next((links.number(key, row[column]) for key in keys if key in q), row[column])
         rows.append(row)
     return rows
 
@@ -202,6 +218,7 @@ def write_html(
         "kind_counts": counts(sorted(row["kind"] for row in claims)),
         "models": models,
         "model_columns": MODEL_COLUMNS,
+        "model_note": MODEL_NOTE,
         "doubts": wrong,
         "gallery": [picture(name, *figures[name]) for name in figures if name not in placed],
         "checks": tables["checks"].to_dict("records"),

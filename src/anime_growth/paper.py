@@ -1,0 +1,219 @@
+"""The paper: the study as one typeset PDF, to be read on paper, cited and kept.
+
+It says what a finished run says, in the run's own words and numbers. All of it reaches typst as data:
+strings, which nothing in them can turn into markup, a command or a file. How it looks stands in
+templates/paper.typ. Its bytes depend on the run alone, not on the clock, the machine or its fonts: typst
+brings the Latin ones, matplotlib-fontja the Japanese one, and the figures hold their letters as outlines.
+"""
+
+import importlib.util
+import json
+import os
+import shlex
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import quote
+
+from anime_growth import links, paths, records, trace
+from anime_growth.errors import InputError
+
+if TYPE_CHECKING:
+    from markdown_it.tree import SyntaxTreeNode
+
+Found = TypeVar("Found")
+NAME = "paper.pdf"
+TEMPLATE = Path(__file__).parent / "templates" / "paper.typ"
+AUTHOR = "The anime_growth authors"
+# PDF for all readers, those with a screen reader too: tags, a title, a language, words for each picture.
+ACCESSIBLE: Literal["ua-1"] = "ua-1"
+# What stays as it is in an address of the web when other letters are written as %XX.
+URL_MARKS = "%:/?#[]@!$&'()*+,;=~"
+_AGAIN = "Make a new run with `make run`"
+
+
+def write(folder: Path) -> None:
+    """Typeset the run in `folder` as `paper.pdf` in it: the same bytes for the same run, wherever and whenever.
+
+    Needs the texts, figures, tables, quantities, verdicts and run.json of a run whose notebooks are all done.
+    Raises InputError, and leaves an earlier paper as it was, where one is missing or damaged.
+    """
+    import typst
+
+    try:
+        pdf = typeset(content(folder), folder)
+    except KeyError as problem:
+        what = f"is damaged or of another version: {problem} is missing or not known"
+        raise InputError(paths.shown(folder), what, _AGAIN) from problem
+    except typst.TypstError as problem:
+        what = f"cannot be typeset ({' '.join(problem.message.split())})"
+        raise InputError(paths.shown(folder), what, _AGAIN) from problem
+    fresh = folder / f"{NAME}.part"
+    fresh.write_bytes(pdf)
+    os.replace(fresh, folder / NAME)
+
+
+def typeset(said: dict[str, Any], folder: Path) -> bytes:
+    """The PDF of what `content` gives, with the figures in `folder`.
+
+    It is declared accessible unless its words break a rule of that standard, as a letter does that is in none of
+    the fonts and so becomes an empty box. Raises typst.TypstError where a figure is missing or damaged.
+    """
+    import typst
+
+    template = TEMPLATE.read_bytes()
+    compiler = typst.Compiler(
+        root=folder.resolve(),
+        font_paths=typst.Fonts(include_system_fonts=False, font_paths=[_japanese_font()]),
+        sys_inputs={"paper": json.dumps(said, ensure_ascii=False)},
+    )
+    try:
+        pdf = compiler.compile(template, format="pdf", pdf_standards=ACCESSIBLE)
+    except typst.TypstError as problem:
+        if not problem.message.startswith("PDF/UA"):
+            raise
+        pdf = compiler.compile(template, format="pdf")
+    assert isinstance(pdf, bytes)  # pictures of pages would be a list
+    return pdf
+
+
+def _japanese_font() -> Path:
+    """The folder of the Japanese font in the package that ships it, which would import matplotlib."""
+    found = importlib.util.find_spec("matplotlib_fontja")
+    assert found is not None and found.submodule_search_locations
+    return Path(found.submodule_search_locations[0]) / "fonts"
+
+
+# --- what it says -----------------------------------------------------------------------------------
+def content(folder: Path) -> dict[str, Any]:
+    """What the paper of the run in `folder` says, as plain data for templates/paper.typ.
+
+    Raises InputError where a file of the run is missing or damaged.
+    """
+    run, record = records.read(folder), trace.Record.read(folder)
+    heading, *told = _read(folder / "narrative.md", _markdown)
+    finding = _read(folder / "finding.md", _markdown)
+    return {
+        "title": _plain([heading]),
+        "author": AUTHOR,
+        "edition": str(run.get("edition", "")),
+        "read_on": _last_read(record),
+        "finding": finding,
+        "summary": _plain(finding),
+        "told": told,
+        "limits": _read(folder / "limits.md", _markdown),
+        "articles": _articles(record),
+        **_models(folder),
+        **_made_by(run),
+        "sources": _sources(record),
+    }
+
+
+def _read(path: Path, reader: Callable[[Path], Found]) -> Found:
+    """What `reader` makes of a file of the run; raises InputError where it cannot."""
+    try:
+        return reader(path)
+    except FileNotFoundError as problem:
+        raise InputError(paths.shown(path.parent), f"lacks {path.name}", _AGAIN) from problem
+    except (OSError, ValueError, KeyError) as problem:
+        raise InputError(paths.shown(path), "is damaged", _AGAIN) from problem
+
+
+def _markdown(path: Path) -> list[dict[str, Any]]:
+    """A text as its pieces: each has a `kind`, and `text` or `parts`. HTML in it is text like any other."""
+    from markdown_it import MarkdownIt
+    from markdown_it.tree import SyntaxTreeNode
+
+    tokens = MarkdownIt("commonmark").parse(path.read_text(encoding="utf-8"))
+    pieces = [_piece(node) for node in SyntaxTreeNode(tokens).children]
+    if not pieces:
+        raise ValueError("an empty text")
+    return pieces
+
+
+def _piece(node: "SyntaxTreeNode") -> dict[str, Any]:
+    """A node of the tree of a text as plain data."""
+    parts = [_piece(child) for child in node.children]
+    piece: dict[str, Any] = {"kind": node.type, "text": "" if parts else node.content, "parts": parts}
+    match node.type:
+        case "heading":
+            piece["level"] = int(node.tag.removeprefix("h"))
+        case "image":
+            piece |= {"file": str(node.attrs["src"]), "text": _plain(parts)}
+        case "paragraph" | "inline" if [part["kind"] for part in parts] == ["image"]:
+            return parts[0]  # a picture on a line of its own is a figure, and no line of a paragraph
+    return piece
+
+
+def _plain(pieces: list[dict[str, Any]]) -> str:
+    """The words of pieces, without their marks."""
+    found = (" " if one["kind"] == "softbreak" else one["text"] or _plain(one["parts"]) for one in pieces)
+    return "".join(found)
+
+
+def _articles(record: trace.Record) -> list[dict[str, Any]]:
+    """Each article in words, with a row of the table of verdicts for each of its claims."""
+    found: dict[str, list[list[str]]] = {}
+    for row in record.verdicts.values():
+        period = f" ({row['period']})" if row["period"] else ""
+        about = f"{row['subject']}, {row['measure']}{period}"
+        shown = [row["claim_id"], about, *(row[name] for name in ("stated", "computed", "verdict", "caveat"))]
+        found.setdefault(row["article_words"], []).append(shown)
+    return [{"name": name, "claims": claims} for name, claims in found.items()]
+
+
+def _models(folder: Path) -> dict[str, Any]:
+    """The report's table of models, turned so that it fits the page: a row for each measure."""
+    import pandas as pd
+
+    from anime_growth import report
+
+    def table(name: str) -> pd.DataFrame:
+        return _read(folder / "tables" / f"{name}.csv", lambda path: pd.read_csv(path, dtype={"remark": str}))
+
+    trends = table("trends")
+    rows = report.model_texts(trends.assign(remark=trends["remark"].fillna("")), table("backtest"))
+    return {
+        "models": [row["model"] for row in rows],
+        "measures": [[title, *(row[name] for row in rows)] for name, (title, *_) in report.MODEL_COLUMNS.items()],
+        "remarks": [[row["model"], row["remark"]] for row in rows if row["remark"]],
+        "model_note": report.MODEL_NOTE,
+    }
+
+
+def _made_by(run: dict[str, Any]) -> dict[str, Any]:
+    """The commit of the run, and the commands that make it again from there."""
+    git = run.get("git") or {"commit": "", "dirty": False}
+    given = [f"-p {shlex.quote(f'{name}={value}')}" for name, value in run["parameters"].items()]
+    checkout = [f"git checkout {git['commit']}"] if git["commit"] else []
+    return {
+        "commit": git["commit"],
+        "has_changes": git["dirty"],
+        "commands": [*checkout, "make run", " \\\n  ".join([".venv/bin/anime-growth run", *given])],
+    }
+
+
+def _sources(record: trace.Record) -> list[dict[str, Any]]:
+    """The sources that a number or a verdict rests on, in the order of their ids."""
+    cells = (cell for key in record.q for cell in record.raw_inputs(key))
+    behind = {name for cell in cells for name in (cell["source_id"], *cell["also"])}
+    judged = {name for row in record.verdicts.values() for name in links.split(row["sources"])}
+    found = []
+    for name in sorted(behind | judged):
+        row = record.sources.get(name, dict.fromkeys(trace.SOURCE_PARTS, ""))
+        told = [row[part] for part in ("title", "publisher", "published_on") if row[part]]
+        words = ", ".join(told) or "not in the register of sources"
+        link = quote(links.web_address(row["url"]), safe=URL_MARKS)  # a PDF takes no other letters than ASCII there
+        found.append({"id": name, "words": words, "url": row["url"], "link": link})
+    return found
+
+
+def _last_read(record: trace.Record) -> str:
+    """The last day on which a source was read: the paper's date, which does not hang on when it is made."""
+    days = []
+    for row in record.sources.values():
+        with suppress(ValueError):
+            days.append(date.fromisoformat(row["accessed"]))
+    return f"{max(days).day} {max(days):%B %Y}" if days else ""
