@@ -27,7 +27,7 @@ ORDER = [
         "ledger",
         "targets",
     ),
-    *("figures", "rules", "links", "claims", "doubts", "narrative", "report"),
+    *("figures", "api", "rules", "links", "claims", "doubts", "narrative", "report"),
     *(
         "parameters",
         "pipeline",
