@@ -38,8 +38,8 @@ NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 def write(folder: Path) -> None:
     """Describe the results in `folder`, a run or the published ones, in its datapackage.json.
 
-    Every CSV file is a resource, so it is written after them. Raises InputError for a table or column that
-    the codebook does not know.
+    Every CSV file is a resource, so it is written after them. Raises InputError for a file that is no table, and
+    for a table or column that the codebook does not know.
     """
     text = json.dumps(describe(folder), indent=1, ensure_ascii=False)
     (folder / PACKAGE).write_text(text + "\n", encoding="utf-8")
@@ -89,8 +89,10 @@ def _quantities(path: Path, folder: Path) -> dict[str, Any]:
 def _table(path: Path, folder: Path, raw: Iterable[RawFile]) -> dict[str, Any]:
     """A CSV file: what a row is, its columns with types and units, and what it was cleaned from."""
     content = path.read_bytes()
-    header, *rows = csv.reader(StringIO(content.decode("utf-8"), newline=""))
     name = path.relative_to(folder).as_posix()
+    header, *rows = [*csv.reader(StringIO(content.decode("utf-8"), newline=""))] or [[]]
+    if not header or any(len(row) != len(header) for row in rows):
+        raise InputError(paths.shown(path), "is no table: its rows differ in length", "Make a new run with `make run`")
     row_is, columns = codebook.of_file(name, header)
     cells = {column: [row[place] for row in rows] for place, column in enumerate(header)}
     origin = codebook.cleaned_from(path.stem) if path.parent.name == "tables" else None

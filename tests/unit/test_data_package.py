@@ -115,12 +115,20 @@ def test_a_run_without_quantities_or_published_tables_is_described(results):
     assert problems(results) == []
 
 
-def test_a_table_that_the_codebook_does_not_know_is_refused_and_the_descriptor_left(results):
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("tables/moods.csv", "year\n2024\n", "table moods"),
+        ("tables/checks.csv", "", "checks.csv: is no table"),
+        ("tables/checks.csv", "check,what\na\n", "checks.csv: is no table"),
+    ],
+)
+def test_what_is_no_table_or_not_in_the_codebook_is_refused_and_the_descriptor_left(results, file, content, said):
     first = (results / "datapackage.json").read_bytes()
-    (results / "tables/moods.csv").write_text("year\n2024\n")
-    with pytest.raises(InputError, match="table moods"):
+    (results / file).write_text(content)
+    with pytest.raises(InputError, match=said) as refused:
         data_package.write(results)
-    assert (results / "datapackage.json").read_bytes() == first
+    assert "\n" not in str(refused.value) and (results / "datapackage.json").read_bytes() == first
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"resources": [{}]}'])
