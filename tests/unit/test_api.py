@@ -168,6 +168,22 @@ def test_a_plot_draws_the_levels_and_all_quantiles():
     assert drawing._repr_mimebundle_()["image/svg+xml"].startswith("<?xml") and drawing.svg() == drawing.svg()
 
 
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        ({year: 100 + year % 3 / 10 for year in range(1990, 2020)}, "median: 100.00"),
+        ({year: 2.0 ** (year - 2000) for year in range(2000, 2010)}, "median: 1,024.0"),  # which has no spread
+        ({year: 1.05 ** (year - 2000) / 1e6 + year % 2 / 1e7 for year in range(2000, 2010)}, "median: 0.000001"),
+    ],
+)
+def test_labels_tell_quantiles_apart(levels, said):
+    drawing = anime_growth.plot(anime_growth.fit(levels, until=max(levels) + 1))
+    words = [text.get_text() for text in drawing.figure.axes[0].texts]
+    assert any(text.startswith(said) for text in words), words
+    numbers = [text.partition(": ")[2] for text in words]
+    assert len(set(numbers)) == 5 or levels[2001] == 2.0
+
+
 # --- the package ---
 def test_importing_the_package_loads_nothing():
     code = "import sys; before = {*sys.modules}; import anime_growth; print(*({*sys.modules} - before))"

@@ -1,5 +1,7 @@
 """The figure of a series that a reader brings along; it is no figure of the study."""
 
+import math
+
 import pandas as pd
 
 from anime_growth.figures.drawing import (
@@ -18,6 +20,9 @@ from anime_growth.figures.drawing import (
 from anime_growth.units import number_text
 from anime_growth.words import capital
 
+# An interval narrower than the median over this is told by as many figures as one that is as wide.
+LEAST_SPREAD = 10_000
+
 
 @themed
 def outlook(name: str, model: str, growth: str, levels: pd.Series, forecasts: pd.DataFrame, source: str) -> Drawing:
@@ -32,8 +37,9 @@ def outlook(name: str, model: str, growth: str, levels: pd.Series, forecasts: pd
     year_line(ax, levels, SERIES["overseas"])
     log_axis(ax)
     year_axis(ax, [*levels.index, *forecasts.index])
+    digits = _digits(ahead.loc[end])
     names = {"p50": "median", "p10": "80 %", "p90": "80 %", "p2_5": "95 %", "p97_5": "95 %"}
-    end_labels(ax, [(end, ahead.at[end, column], f"{said}: {_short(ahead.at[end, column])}", colour)
+    end_labels(ax, [(end, ahead.at[end, column], f"{said}: {number_text(ahead.at[end, column], digits)}", colour)
                     for column, said in names.items()])  # fmt: skip
     tidy(ax, f"{capital(name)}, logarithmic axis")
     data = pd.concat([levels.rename("level"), forecasts], axis=1).rename_axis("year").reset_index()
@@ -45,7 +51,7 @@ def outlook(name: str, model: str, growth: str, levels: pd.Series, forecasts: pd
     )  # fmt: skip
 
 
-def _short(value: float) -> str:
-    """A number with three figures that count."""
-    whole = len(f"{abs(value):.0f}") if abs(value) >= 1 else 0
-    return number_text(value, max(0, 3 - whole))
+def _digits(quantiles: pd.Series) -> int:
+    """As many decimals as tell the ends of the widest interval apart by two figures."""
+    spread = max(quantiles["p97_5"] - quantiles["p2_5"], quantiles["p50"] / LEAST_SPREAD)
+    return max(0, 1 - math.floor(math.log10(spread)))
