@@ -120,6 +120,13 @@ class Table(_Strict):
         return self
 
 
+class DrawnData(_Strict):
+    """The data that a figure draws: what a row is, and the columns that no table has."""
+
+    rows: str
+    columns: dict[str, Column] = {}
+
+
 class Tolerance(_Strict):
     """How far apart two runs may be in the numbers of some models, relatively, and why.
 
@@ -139,6 +146,7 @@ class Codebook(_Strict):
     quantities: list[Group]
     tables: dict[str, Table]
     columns: dict[str, Column]
+    figures: dict[str, DrawnData]
     tolerances: list[Tolerance]
 
     @model_validator(mode="after")
@@ -374,6 +382,32 @@ def columns(headers: Mapping[str, Iterable[str]]) -> list[ColumnRow]:
     ]
 
 
+def of_file(name: str, header: Iterable[str]) -> tuple[str, dict[str, Column]]:
+    """What a row is, and every column, of a CSV file of a run or of the published results.
+
+    `name` is its path in their folder, as in `tables/market.csv` or `figures/backtest.csv`. Raises InputError
+    for a table, figure or column that is not declared.
+    """
+    place, stem = Path(name).parent.name, Path(name).stem
+    if place != "figures":
+        return _table(stem).rows, {column: _column(stem, column) for column in header}
+    if stem not in read().figures:
+        raise InputError(f"figure {stem}", "is not in the codebook", f"Describe it in {DECLARED.name}")
+    drawn = read().figures[stem]
+    return drawn.rows, {column: drawn.columns.get(column) or _drawn(stem, column) for column in header}
+
+
+def _drawn(figure: str, column: str) -> Column:
+    """A column of drawn data that is as in the table of the figure's name, or as in every table."""
+    if figure in read().tables:
+        return _column(figure, column)
+    if column not in read().columns:
+        raise InputError(
+            f"figure {figure}, column {column}", "is not in the codebook", f"Describe it in {DECLARED.name}"
+        )
+    return read().columns[column]
+
+
 def headers(folder: Path) -> dict[str, list[str]]:
     """Column names of every table that a run, or the published folder, holds."""
     files = [*sorted((folder / "tables").glob("*.csv")), *sorted(folder.glob("*.csv"))]
@@ -404,6 +438,11 @@ def _source(name: str) -> str:
         return f"{table.by} in {table.step}"
     raw, function = _cleaned_from(name)
     return f"raw table {raw}, {function}"
+
+
+def cleaned_from(name: str) -> str | None:
+    """The raw table that a tidy one is cleaned from, row by row; None for one that is worked out."""
+    return None if _table(name).by else _cleaned_from(name)[0]
 
 
 def _cleaned_from(name: str) -> tuple[str, str]:

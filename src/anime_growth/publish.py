@@ -8,7 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anime_growth import canary, codebook, digest, disk, ledger, locks, parameters, paths, records, sources
+from anime_growth import (
+    canary,
+    codebook,
+    data_package,
+    digest,
+    disk,
+    ledger,
+    locks,
+    parameters,
+    paths,
+    records,
+    sources,
+)
 from anime_growth.errors import InputError
 from anime_growth.steps import STEPS
 
@@ -48,6 +60,7 @@ def _prepare(folder: Path, record: Mapping[str, Any], home: Path) -> None:
         copy(folder / name, fresh / name)
     _with_forecasts(folder, record).to_csv(fresh / ledger.path().name, index=False, lineterminator="\n")
     canary.write(fresh)
+    data_package.write(fresh)  # after the two tables that publishing adds
     (home / "notebooks").mkdir()
     for name in STEPS:
         write_committed(folder / "notebooks" / f"{name}.ipynb", home / "notebooks" / f"{name}.ipynb")

@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 
-from anime_growth import codebook, disk, paths, records
+from anime_growth import codebook, data_package, disk, paths, records
 from tests.end_to_end.conftest import TOP, blocks, seal, shell
 
 # The canary takes a minute and has tests of its own.
 WITHOUT_CANARY = """
 from anime_growth import canary, cli
 
-canary.write = lambda folder: (folder / "canary.csv").touch()
+canary.write = lambda folder: (folder / "canary.csv").write_text("cell\\n")
 cli.app(["publish"])
 """
 
@@ -157,6 +157,8 @@ def test_forecasts_are_added_to_the_ledger_once_and_a_damaged_one_is_refused(cop
     later = book.read_text().splitlines()
     assert later[: len(first)] == first and len(later) == len(first) + 1
     assert later[-1].startswith("2026-02-01,2025,market.overseas,yen,2002,drift,2034,")
+    described = {item["path"]: item["hash"] for item in data_package.read(book.parent)["resources"]}
+    assert described["forecasts.csv"] == records.file_hash(book) and "canary.csv" in described
     book.write_text(book.read_text().replace("drift", "drift,", 1))
     refused = publish()
     assert refused.returncode == 2

@@ -74,7 +74,8 @@ def test_the_published_folder_holds_what_the_steps_promise():
         "finding.md",
         "limits.md",
     }
-    assert published == kept | {"run.json", "certificate.md", "certificate.json", "forecasts.csv", "canary.csv"}
+    added = {"forecasts.csv", "canary.csv", "datapackage.json"}
+    assert published == kept | {"run.json", "certificate.md", "certificate.json", *added}
 
 
 def test_every_published_quantity_reaches_raw_cells_with_hash_and_source():

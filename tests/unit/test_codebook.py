@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -203,6 +204,41 @@ def test_every_table_names_what_makes_it():
 def test_a_table_or_column_that_is_not_described_is_refused_by_name(header, named):
     with pytest.raises(InputError, match=rf"{named}: .*codebook\.yml"):
         codebook.columns(header)
+
+
+# --- drawn data ---
+@pytest.fixture(scope="module")
+def drawn():
+    """Column names of the data that each published figure draws."""
+    return {path.stem: list(pd.read_csv(path).columns) for path in (paths.published() / "figures").glob("*.csv")}
+
+
+def test_every_column_that_a_figure_draws_is_described(drawn):
+    assert set(drawn) == set(BOOK.figures) == {figure for step in pipeline.STEPS.values() for figure in step.figures}
+    for figure, header in drawn.items():
+        rows, found = codebook.of_file(f"figures/{figure}.csv", header)
+        assert rows and list(found) == header and all(column.means for column in found.values())
+
+
+def test_no_entry_of_a_figure_is_unused_or_repeats_a_table(drawn):
+    for figure, data in BOOK.figures.items():
+        assert set(data.columns) <= set(drawn[figure]), figure
+        own = BOOK.tables[figure].columns if figure in BOOK.tables else {}
+        assert [n for n, column in data.columns.items() if column == (own.get(n) or BOOK.columns.get(n))] == [], figure
+
+
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [
+        ("figures/moods.csv", "figure moods"),
+        ("figures/contributions.csv", "figure contributions, column mood"),
+        ("figures/backtest.csv", "table backtest, column mood"),
+        ("moods.csv", "table moods"),
+    ],
+)
+def test_a_file_or_column_that_is_not_described_is_refused_by_name(file, named):
+    with pytest.raises(InputError, match=rf"{named}: .*codebook\.yml"):
+        codebook.of_file(file, ["year", "mood"])
 
 
 # --- tolerances ---

@@ -251,7 +251,7 @@ def finish(
         for axis in (ax.xaxis, ax.yaxis):
             if not axis.get_label_text():  # else matplotlib would measure all ticks at each drawing to place no words
                 axis.set_label_coords(0, 0)
-    data = data.reindex(columns=COLUMNS[name]).reset_index(drop=True)
+    data = data.reindex(columns=COLUMNS.get(name, list(data.columns))).reset_index(drop=True)
     return Drawing(name, title, f"{drawn} {title}.", data, figure)
 
 
