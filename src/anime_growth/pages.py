@@ -15,7 +15,7 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from anime_growth import links, paths, report
+from anime_growth import data_package, links, paper, paths, report
 from anime_growth.claims import VERDICTS
 from anime_growth.steps import STEPS
 from anime_growth.trace import Record
@@ -25,21 +25,24 @@ NO_CERTIFICATE = "this run was not compared with the published results, as anime
 
 def load() -> None:
     """Import what `build` needs and does not import itself."""
-    for name in ("nbconvert.exporters", "pygments.formatters"):
+    for name in ("nbconvert.exporters", "pygments.formatters", "rocrate.rocrate", "typst"):
         importlib.import_module(name)
 
 
 def build(folder: Path) -> None:
-    """Make the pages of the whole run in `folder`, whose steps are done and whose run.json is there."""
+    """Make the paper, the pages and the Data Package of the run in `folder`, whose steps are done.
+
+    Raises InputError where a file that they need is damaged.
+    """
+    paper.write(folder)
     articles = dict(_articles(folder))
     notebooks = dict(_notebooks(folder))
     certified = _certificate(folder)
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     given = (f"{name}: {value}" for name, value in record["parameters"].items())
-    paper = "paper.pdf"
     context = {
         "finding": (folder / "finding.md").read_text(encoding="utf-8").strip(),
-        "paper": paper if (folder / paper).exists() else "",
+        "paper": paper.NAME,
         "articles": articles,
         "notebooks": notebooks,
         "certified": certified,
@@ -49,6 +52,7 @@ def build(folder: Path) -> None:
         "parameters": ", ".join(given),
     }
     _write(folder / "index.html", "index.html.j2", context)
+    data_package.write(folder)
 
 
 def _write(target: Path, template: str, context: dict[str, Any], *more: str) -> None:
@@ -61,7 +65,7 @@ def _downloads(folder: Path) -> dict[str, list[str]]:
     figures = [name for spec in STEPS.values() for name in spec.figures]
     kinds = ("svg", "csv")
     return {
-        "Numbers, verdicts, text": ["quantities.json", "verdicts.csv", "narrative.md"],
+        "Numbers, verdicts, text": ["quantities.json", "verdicts.csv", "narrative.md", "datapackage.json"],
         "Tables": [f"tables/{name}" for name in tables],
         "Figures, and the data that is drawn": [f"figures/{name}.{kind}" for name in figures for kind in kinds],
     }

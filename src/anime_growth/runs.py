@@ -133,7 +133,7 @@ def _transaction(
             if before_end is not None:
                 records.write(_ended(record, work, "done"), work)
                 before_end(work)
-            _make_pages(work)
+            _make_pages(work, record)
             log.info("all steps done", extra={"event": "done", "run_id": run_id})
         records.write(_ended(record, work, "done"), work)
         disk.settle(work)
@@ -158,11 +158,13 @@ def _load_pages() -> None:
     pages.load()
 
 
-def _make_pages(work: Path) -> None:
-    """What readers open, made of the whole run."""
-    from anime_growth import pages
+def _make_pages(work: Path, record: dict[str, Any]) -> None:
+    """What readers open and what their tools read, made of the whole run."""
+    from anime_growth import crate, pages
 
     pages.build(work)
+    records.write(_ended(record, work, "done"), work)
+    crate.write(work)
 
 
 def _refuse_spoilt(work: Path, record: Mapping[str, Any]) -> None:
