@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 import typst
+import yaml
 from pypdf import PdfReader
 
 from anime_growth import narrative, paper, paths
@@ -210,6 +211,11 @@ def test_it_is_a_paper_of_some_pages_each_with_its_number(reader, pages):
     assert {tuple(round(float(side)) for side in page.mediabox[2:]) for page in reader.pages} == {(595, 842)}  # A4
     for number, page in enumerate(pages, start=1):
         assert squeezed(f"{number} / {len(pages)}") in page
+
+
+def test_its_authors_are_those_to_be_cited(reader):
+    cited = yaml.safe_load((paths.home() / "CITATION.cff").read_text(encoding="utf-8"))
+    assert reader.metadata.author == ", ".join(author["name"] for author in cited["authors"])
 
 
 def test_the_head_of_the_table_of_verdicts_stands_on_each_page_it_goes_on_to(finished, pages):
