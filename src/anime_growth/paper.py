@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote
 
+import pandas as pd
+
 from anime_growth import links, paths, records, trace
 from anime_growth.errors import InputError
 
@@ -155,19 +157,17 @@ def _plain(pieces: list[dict[str, Any]]) -> str:
 
 def _articles(record: trace.Record) -> list[dict[str, Any]]:
     """Each article in words, with a row of the table of verdicts for each of its claims."""
-    found: dict[str, list[list[str]]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for row in record.verdicts.values():
         period = f" ({row['period']})" if row["period"] else ""
         about = f"{row['subject']}, {row['measure']}{period}"
         shown = [row["claim_id"], about, *(row[name] for name in ("stated", "computed", "verdict", "caveat"))]
-        found.setdefault(row["article_words"], []).append(shown)
-    return [{"name": name, "claims": claims} for name, claims in found.items()]
+        found.setdefault(row["article"], {"name": row["article_words"], "claims": []})["claims"].append(shown)
+    return list(found.values())
 
 
 def _models(folder: Path) -> dict[str, Any]:
     """The report's table of models, turned so that it fits the page: a row for each measure."""
-    import pandas as pd
-
     from anime_growth import report
 
     def table(name: str) -> pd.DataFrame:
