@@ -49,7 +49,7 @@ KINDS = {
     "steps": "what each step left at its end",
     "files": "texts, pages, verdicts, all named numbers and the record of the run",
 }
-# Written on after the crate, so without a hash.
+# Written on after the crate, so without size and hash.
 UNSETTLED = ("run.json", "run.log")
 
 
@@ -96,12 +96,11 @@ class _Crate:
 
     def _file(self, name: str, **properties: Any) -> "Entity":
         """A file of the run, by its path."""
-        about: dict[str, Any] = {"name": name, "contentSize": str((self.folder / name).stat().st_size)}
+        about = {"name": name}
         if media := MEDIA.get(Path(name).suffix):
             about["encodingFormat"] = media
-        if name in UNSETTLED:
-            del about["contentSize"]
-        else:
+        if name not in UNSETTLED:
+            about["contentSize"] = str((self.folder / name).stat().st_size)
             about["sha256"] = self.hashes[name].removeprefix("sha256:")
         return self.crate.add_file(dest_path=name, properties={**about, **properties})
 

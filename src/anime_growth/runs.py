@@ -133,9 +133,9 @@ def _transaction(
             if before_end is not None:
                 records.write(_ended(record, work, "done"), work)
                 before_end(work)
-            _make_pages(work, record)
+            done = _make_pages(work, record)
             log.info("all steps done", extra={"event": "done", "run_id": run_id})
-        records.write(_ended(record, work, "done"), work)
+        records.write({**done, "artefacts": records.artefacts(work)}, work)
         disk.settle(work)
         with processes.undisturbed():
             work.rename(finished)
@@ -158,13 +158,15 @@ def _load_pages() -> None:
     pages.load()
 
 
-def _make_pages(work: Path, record: dict[str, Any]) -> None:
-    """What readers open and what their tools read, made of the whole run."""
+def _make_pages(work: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Make what readers open and what their tools read; the record of the run, which ends with it."""
     from anime_growth import crate, pages
 
     pages.build(work)
-    records.write(_ended(record, work, "done"), work)
+    done = _ended(record, work, "done")
+    records.write(done, work)
     crate.write(work)
+    return done
 
 
 def _refuse_spoilt(work: Path, record: Mapping[str, Any]) -> None:

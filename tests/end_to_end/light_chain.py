@@ -42,15 +42,14 @@ ends, series = [levels[first].key, levels[last].key], chosen.series.split(".")[1
 BLANK = """\
 from types import SimpleNamespace
 
-import pandas as pd
-
-drawn, svg = pd.DataFrame(columns=["year", "value"]), b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"/>'
 for name in step.spec.figures:
-    step.save_figure(SimpleNamespace(name=name, data=drawn, svg=lambda: svg))
+    data = pd.DataFrame(columns=drawn[name])
+    step.save_figure(SimpleNamespace(name=name, data=data, svg=lambda: svg))
 """
 
 EMPTY = """\
-columns = {columns}
+columns, drawn = {columns}, {drawn}
 for name in step.spec.tables:
     step.save_table(name, pd.DataFrame(columns=columns[name]))
 """
@@ -99,8 +98,10 @@ def lighten(study: Path) -> None:
         notebook = nbformat.read(path, as_version=4)
         if path.stem in MADE:
             parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
-            empty = EMPTY.format(columns=_columns(path.stem))
-            sources = filter(None, (OPENED.format(name=path.stem), BLANK, empty, MADE[path.stem], "step.finish()"))
+            tables = [f"tables/{name}.csv" for name in STEPS[path.stem].tables]
+            figures = [f"figures/{name}.csv" for name in STEPS[path.stem].figures]
+            empty = EMPTY.format(columns=_columns([*tables, "verdicts.csv"]), drawn=_columns(figures))
+            sources = filter(None, (OPENED.format(name=path.stem), empty, BLANK, MADE[path.stem], "step.finish()"))
             notebook.cells = [parameters, *map(new_code_cell, sources)]
         for number, cell in enumerate(notebook.cells):
             cell.id = f"light-{number}"  # not a random one: the same study is the same text
@@ -109,7 +110,7 @@ def lighten(study: Path) -> None:
         nbformat.write(notebook, path)
 
 
-def _columns(step: str) -> dict[str, list[str]]:
-    """The columns of every table that a step makes, and of the verdicts."""
-    files = [*(PUBLISHED / "tables" / f"{table}.csv" for table in STEPS[step].tables), PUBLISHED / "verdicts.csv"]
+def _columns(names: list[str]) -> dict[str, list[str]]:
+    """The columns of published files, by their stems."""
+    files = [PUBLISHED / name for name in names]
     return {path.stem: path.read_text(encoding="utf-8").partition("\n")[0].split(",") for path in files}

@@ -14,13 +14,15 @@ import pytest
 from anime_growth import paths
 from tests.end_to_end.conftest import BIN, TOP
 
+# One worker builds and installs it once.
+pytestmark = pytest.mark.xdist_group("wheel")
 # A kernel must not learn of the clone.
 OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith(("ANIME_GROWTH_", "PYTHON"))}
 LINES = re.search(r"## In your own notebook.*?```python\n(.*?)```", (TOP / "README.md").read_text(), re.DOTALL)[1]
 
 
-def uv(*arguments, cwd=TOP):
-    done = subprocess.run([BIN / "uv", *arguments], cwd=cwd, env=OUTSIDE, capture_output=True, text=True, timeout=120)
+def call(*command):
+    done = subprocess.run(command, cwd=TOP, env=OUTSIDE, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
 
 
@@ -28,7 +30,8 @@ def uv(*arguments, cwd=TOP):
 def wheel(tmp_path_factory):
     """The package built from this clone, without a network."""
     folder = tmp_path_factory.mktemp("wheel")
-    uv("build", "--offline", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder)
+    offline = ("--offline", "--no-build-isolation", "--python", sys.executable)
+    call(BIN / "uv", "build", "--wheel", *offline, "--out-dir", folder)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -38,8 +41,9 @@ def stranger(wheel, tmp_path_factory):
     """A folder far from the clone with an environment that has the wheel; other packages are those of this one."""
     folder = tmp_path_factory.mktemp("stranger")
     environment = folder / "environment"
-    uv("venv", "--offline", "--python", sys.executable, environment)
-    uv("pip", "install", "--offline", "--no-deps", "--python", environment / "bin/python", wheel)
+    call(BIN / "uv", "venv", "--offline", "--python", sys.executable, environment)
+    pip = (sys.executable, "-m", "pip", "--python", environment / "bin/python")
+    call(*pip, "install", "--no-deps", "--no-index", wheel)
     (packages,) = environment.glob("lib/python*/site-packages")
     # Packages of this environment come after its own, and what is linked in here, such as the clone, is not seen.
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")

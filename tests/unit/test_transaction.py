@@ -21,7 +21,7 @@ from anime_growth.steps import STEPS
 def run(study, monkeypatch):
     """Make a run of no steps; `before_end` takes part in it."""
     monkeypatch.setattr(runs, "STEPS", {})
-    monkeypatch.setattr(runs, "_make_pages", lambda work, record: None)
+    monkeypatch.setattr(runs, "_make_pages", lambda work, record: runs._ended(record, work, "done"))
     return lambda before_end=None: runs.run({}, before_end=before_end)
 
 
@@ -182,7 +182,7 @@ def chain(study, monkeypatch):
     monkeypatch.setattr(execution, "execute", stand_in.execute)
     monkeypatch.setattr(execution, "load", lambda spec, engine: None)
     monkeypatch.setattr(runs, "_load_pages", lambda: None)
-    monkeypatch.setattr(runs, "_make_pages", lambda work, record: None)
+    monkeypatch.setattr(runs, "_make_pages", lambda work, record: runs._ended(record, work, "done"))
     return stand_in
 
 
