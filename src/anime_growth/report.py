@@ -344,6 +344,7 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
         "script": Markup(script),
         "policy": policy,
         "number": links.number,
+        "breakable": links.breakable,
         "fragment": links.fragment,
     }
     return narrative.environment().get_template(template).render(**context, **around)
