@@ -34,8 +34,8 @@ bench: $(READY) ## measure what models, traces, verdicts, series, rows and sweep
 	@$(BIN)/python tests/benchmarks/bench_claims.py
 	@$(BIN)/python tests/benchmarks/bench_scaling.py
 
-lab: $(READY) ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+lab: $(READY) ## open the notebooks in JupyterLab, which .jupyter/ sets up
+	JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(BIN)/jupyter lab
 
 lock: ## renew uv.lock and environment.yml after a change of pyproject.toml
 	@test -x $(BIN)/uv || sh .ci/environment # which refuses a lock that is behind, so not asked for otherwise
