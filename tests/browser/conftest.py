@@ -1,11 +1,10 @@
 """What readers see, in a real browser: Chromium without a window, told what to do by playwright.
 
-`.ci/chromium` knows where the browser is and how to get it. Where there is none, these tests are skipped with a
-notice at the end; on CI they fail.
+`.ci/chromium` knows where the browser is and how to get it. Where there is none, these tests are skipped, which
+`make test` says in the end; on CI they fail.
 """
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from tests.end_to_end.conftest import TOP, shell
 
 # One worker has the browser, so that not more than one runs at a time.
 one_browser = pytest.mark.xdist_group("browser")
-NO_BROWSER = "the tests in a browser were skipped: "
 # Sandboxes and graphics are not to be had everywhere; the rest is what a browser does on its own account.
 SWITCHES = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -33,18 +31,11 @@ def browser() -> Iterator[Browser]:
     """Chromium, without a window."""
     found = subprocess.run(["sh", TOP / ".ci/chromium"], capture_output=True, text=True)
     if found.returncode:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(NO_BROWSER + found.stderr.strip())
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(found.stderr.strip())
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found.stdout.strip(), args=SWITCHES)
         yield started
         started.close()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say once why tests were skipped here."""
-    told = {str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])}
-    if reason := next((re.search(rf"{NO_BROWSER}[^')]*", text) for text in told if NO_BROWSER in text), None):
-        terminalreporter.line(reason[0], yellow=True)
 
 
 @pytest.fixture(scope="session")

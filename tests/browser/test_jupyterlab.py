@@ -95,7 +95,9 @@ def test_it_opens_on_the_start_page_with_the_notebooks_in_order(page, study):
     expect(page.locator(".jp-DirListing-itemText")).to_have_text([*NOTEBOOKS, "README.md"])
     expect(page.locator(".jp-Dialog, .jp-toast-button, .Toastify__toast")).to_have_count(0)
     start.get_by_role("listitem").nth(1).get_by_role("link").click()
-    expect(page.locator(".jp-NotebookPanel:visible h1")).to_contain_text("2.")
+    opened = page.locator(".jp-NotebookPanel:visible")
+    expect(opened.locator("h1")).to_contain_text("2.")
+    expect(opened.locator(".jp-RenderedSVG").first).to_be_visible()  # the committed figures are trusted
 
 
 # --- running notebooks ------------------------------------------------------------------------------
