@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.end_to_end.conftest import TOP, shell
 
@@ -34,6 +34,7 @@ def browser() -> Iterator[Browser]:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(found.stderr.strip())
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found.stdout.strip(), args=SWITCHES)
+        expect.set_options(timeout=PATIENCE)
         yield started
         started.close()
 
