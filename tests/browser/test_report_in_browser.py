@@ -233,7 +233,11 @@ def test_on_a_phone_no_page_is_wider_than_the_screen_and_what_is_scrolls_by_keyb
     expect(figure).to_have_attribute("tabindex", "0")
     figure.focus()
     figure.press("ArrowRight")
-    figure.page.wait_for_function("document.activeElement.scrollLeft > 0")
+    scrolled = """figure => new Promise(done => {
+        const look = left => figure.scrollLeft || !left ? done(figure.scrollLeft) : setTimeout(look, 50, left - 1);
+        look(400);
+    })"""
+    assert figure.evaluate(scrolled) > 0
     expect(visit("report.html", DESKTOP).locator("[tabindex]")).to_have_count(0)
 
 
