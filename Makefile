@@ -21,6 +21,7 @@ test: $(READY) ## check code, figures, notebooks and whole runs
 	$(BIN)/pytest
 	@rm -rf data/processed/runs/nbval
 	ANIME_GROWTH_RUN=$(CURDIR)/data/processed/runs/nbval $(BIN)/pytest -p nbval.plugin -n 0 --nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
+	@sh .ci/chromium >/dev/null || echo "so tests/browser was skipped" >&2
 
 soak: $(READY) ## break runs at 200 random moments and fill in the table of the README
 	$(BIN)/python -m tests.end_to_end.soak
@@ -34,8 +35,9 @@ bench: $(READY) ## measure what models, traces, verdicts, series, rows and sweep
 	@$(BIN)/python tests/benchmarks/bench_claims.py
 	@$(BIN)/python tests/benchmarks/bench_scaling.py
 
-lab: $(READY) ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+lab: $(READY) ## open the notebooks in JupyterLab, which .jupyter/ sets up
+	@$(BIN)/jupyter trust notebooks/*.ipynb >/dev/null # or JupyterLab hides the committed figures
+	JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(BIN)/jupyter lab
 
 lock: ## renew uv.lock and environment.yml after a change of pyproject.toml
 	@test -x $(BIN)/uv || sh .ci/environment # which refuses a lock that is behind, so not asked for otherwise

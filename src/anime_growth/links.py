@@ -36,6 +36,15 @@ aria-describedby="tip-fx.usdjpy.level.2024">151.46</a>')
     return Markup(link).format(TRACE_PAGE + fragment(key), key, key, text)
 
 
+def breakable(key: str) -> Markup:
+    """`key` as HTML whose lines may break after each dot and underscore.
+
+    >>> breakable("price_level.cpi")
+    Markup('price_<wbr>level.<wbr>cpi')
+    """
+    return Markup("<wbr>").join(re.split(r"(?<=[._])", key))
+
+
 def filled(sentence: str, q: Mapping[str, Quantity]) -> Markup:
     """`sentence` with every {key}, or {key|bn} in another unit of money, replaced by the linked number.
 

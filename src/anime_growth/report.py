@@ -435,6 +435,7 @@ def as_page(template: str, context: Mapping[str, Any], *more: str) -> str:
         "script": Markup(script),
         "policy": policy,
         "number": links.number,
+        "breakable": links.breakable,
         "fragment": links.fragment,
     }
     return narrative.environment().get_template(template).render(**{**around, **context})

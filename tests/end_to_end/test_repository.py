@@ -52,6 +52,16 @@ def test_every_file_and_folder_that_the_readme_links_exists():
             assert (TOP / link).exists(), link
 
 
+def test_the_start_page_of_jupyterlab_lists_the_notebooks_in_order_by_their_questions():
+    listed = re.findall(r"^(\d)\. \[(.+)\]\((.+)\)$", (paths.notebooks() / "README.md").read_text(), re.MULTILINE)
+    notebooks = sorted(paths.notebooks().glob("*.ipynb"))
+    titles = [json.loads(path.read_text())["cells"][0]["source"] for path in notebooks]
+    asked = ["".join(title).splitlines()[0] for title in titles]
+    assert [(f"# {number}. {question}", name) for number, question, name in listed] == [
+        (question, path.name) for question, path in zip(asked, notebooks, strict=True)
+    ]
+
+
 def test_the_finding_of_the_readme_is_that_of_the_published_run():
     told = re.search(r"<!-- finding -->(.*?)<!-- /finding -->", (TOP / "README.md").read_text(), re.DOTALL)[1]
     q = Quantities.read(paths.published() / "quantities.json")

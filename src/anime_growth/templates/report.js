@@ -43,6 +43,17 @@
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 })();
 
+// What is wider than its place scrolls there; then the keyboard can reach it too.
+(() => {
+  const watch = new ResizeObserver((changes) => {
+    for (const { target: box } of changes) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  });
+  for (const box of document.querySelectorAll("figure, .wide")) watch.observe(box);
+})();
+
 // Rows or sections of `#list` that the choices in `#filter` leave; the address keeps the choice.
 (() => {
   const form = document.getElementById("filter");
