@@ -484,22 +484,25 @@ def trace(
         str, typer.Argument(help="A quantity's key, such as market.overseas.growth.2024, or claim.<article>.<id>.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Plain data for machines instead of a tree.")] = False,
-    folder: Annotated[
-        Path | None, typer.Option("--run", help="A finished run's folder; the published results by default.")
-    ] = None,
+    run: Annotated[
+        str, typer.Option("--run", metavar="RUN", help="published, latest, a run id, or a run's folder.")
+    ] = "published",
 ) -> None:
     """Show what a number, or the verdict on a claim, rests on, down to the raw cells with their sources.
 
     Examples: anime-growth trace market.overseas.growth.2024,
     anime-growth trace claim.anime_overtakes_autos.C43
     """
+    from anime_growth import records
     from anime_growth.trace import Record
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without these letters shows others
 
     with _told_plainly():
-        record = Record.read(folder or paths.published())
+        # Results that were brought here without their record can be traced as well.
+        folder = Path(run) if (Path(run) / "quantities.json").is_file() else records.find(run)
+        record = Record.read(folder)
         if as_json:
             _tell(json.dumps(record.as_data(key), indent=1, ensure_ascii=False))
         else:
@@ -529,15 +532,13 @@ def publish(
 @app.command()
 def package(
     folder: Annotated[Path, typer.Argument(help="A new edition's folder, such as data/raw/aja/2026.")],
+    accessed: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The day on which the source was read.")] = "",
 ) -> None:
-    """Print a draft datapackage.json for a new edition's CSV files.
-
-    Example: anime-growth package data/raw/aja/2026 > draft.json
-    """
+    """Print a draft datapackage.json for a new edition's CSV files."""
     with _told_plainly():
         from anime_growth import sources
 
-        _tell(json.dumps(sources.describe(folder), indent=2, ensure_ascii=False))
+        _tell(json.dumps(sources.describe(folder, accessed), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":
