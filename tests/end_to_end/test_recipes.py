@@ -170,7 +170,7 @@ def test_a_source(clone):
     assert list(table["visitors"]) == [105800, 132600, 152400] and "fair_visitors.csv?year=2024" in printed
     checks = pd.read_csv(latest(clone) / "tables/checks.csv").set_index("check")
     assert checks.loc["fair_parts_below_whole", ["comparisons", "declared_exceptions"]].tolist() == [3, 0]
-    assert "a year of the fair" in (latest(clone) / "report.html").read_text(encoding="utf-8")
+    assert "visitors from overseas" in (latest(clone) / "report.html").read_text(encoding="utf-8")
     raw = clone / "data/raw/fair/2026/fair_visitors.csv"
     raw.write_text(raw.read_text().replace("5400", "132601"))
     refused = call(

@@ -30,7 +30,7 @@ ORDER = [
     *("parameters", "pipeline", "disk", "records", "locks", "processes", "engine", "execution", "reuse", "runs"),
     "housekeeping",
     *("compare", "digest", "offline", "scratch", "verify", "attribution", "canary", "publish"),
-    *("grid", "depths", "sweep", "cli"),
+    *("grid", "depths", "sweep", "completion", "progress", "cli"),
 ]
 # Inside a package the other modules share this one, and know nothing of one another.
 SHARED = {"figures": "drawing"}
