@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from anime_growth.runs import Manner
 
 LONGEST_LINE = 4096
+WITHOUT_BAR = "swap"  # the event of `diff --attribute`, whose runs have no bar
 log = logging.getLogger("anime_growth")
 # No plugin that happens to be installed takes part, and none is looked for, which takes time.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -71,7 +72,9 @@ def _listen(chosen: LogFormat) -> LogFormat:
         names = {"asctime": "time", "levelname": "level"}
         handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(message)s", rename_fields=names))
     else:
-        handler.addFilter(lambda entry: not progress.on_terminal())  # there a bar shows the steps
+        # On a terminal a bar shows the rest. It takes the place of stderr, so ask before it does.
+        barred = progress.on_terminal()
+        handler.addFilter(lambda entry: not barred or getattr(entry, "event", "") == WITHOUT_BAR)
     handler.set_name(chosen)
     log.handlers = [handler]
     log.setLevel(logging.INFO)
@@ -313,9 +316,9 @@ def sweep(
 ) -> None:
     """Work out every combination of parameters in a grid file.
 
-    They are worked out side by side, into Parquet. What was stopped or killed goes on when it is started again. A combination that cannot be is recorded with
-    its error. At depth model a combination is also of models, by default all but naive. The file says for
-    example `start_year: [2002, 2012]`; the README shows more.
+    They are worked out side by side, into Parquet. What was stopped or killed goes on when it is started again. A
+    combination that cannot be is recorded with its error. At depth model a combination is also of models, by default
+    all but naive. The file says for example `start_year: [2002, 2012]`; the README shows more.
     """
     with _told_plainly():
         from anime_growth import sweep as sweeping
@@ -397,12 +400,16 @@ def verify(
 ) -> None:
     """Run the study again and compare everything with an earlier run.
 
-    Compared are every number, table, figure, verdict and displayed output. Writes certificate.md and certificate.json into the new run. Exit codes: 0 same, 10 new data, 20 something
-    moved beyond tolerance, 30 a verdict flipped.
+    Compared are every number, table, figure, verdict and displayed output; certificate.md and certificate.json in
+    the new run tell the result. Exit codes: 0 same, 10 new data, 20 something moved beyond tolerance, 30 a verdict
+    flipped.
     """
     with _told_plainly():
+        from anime_growth import records
         from anime_growth import verify as verifying
 
+        # By then the new run will be the latest.
+        before = records.find(against).name if against == "latest" else against
         manner = _manner(notebook_deadline, deadline, wait, jobs, engine)
         with progress.of_steps(manner.jobs) as (on_step, tick):
             folder, code = verifying.verify(against, from_scratch, on_step=on_step, tick=tick, manner=manner)
@@ -412,10 +419,12 @@ def verify(
         if code:
             _next(
                 "read the certificate: it says what differs and what lies behind it. "
-                f"`anime-growth diff {against} latest --attribute` says how much each move owes to what."
+                f"`anime-growth diff {before} latest --attribute` says how much each move owes to what."
             )
         elif against != "published":
-            _next("`anime-growth publish` makes this run the reference.")
+            _next("`anime-growth publish` makes this run the reference, where its parameters are the defaults.")
+        else:
+            _next("nothing, all is as it was published. The certificate says what was compared.")
         raise typer.Exit(code)
 
 
@@ -444,14 +453,17 @@ def diff(
         if attribute and told.exit_code:
             from anime_growth import attribution
 
-            swapped = lambda name: log.info("running with %s swapped", name, extra={"event": "swap", "factor": name})  # noqa: E731
-            told = told.with_attribution(attribution.attribute(*_two(before, after), on_swap=swapped))
+            told = told.with_attribution(attribution.attribute(*_two(before, after), on_swap=_swapped))
         _tell(json.dumps(told.as_data(), indent=1, ensure_ascii=False) if as_json else told.as_markdown())
         if told.exit_code and not as_json:
             more = f"`anime-growth diff {before} {after} --attribute` says how much each move owes to what (minutes)."
             right = "where that is as it should be, `anime-growth verify latest`, then `anime-growth publish`."
             _next(right if attribute else more)
         raise typer.Exit(told.exit_code if exit_code else 0)
+
+
+def _swapped(name: str) -> None:
+    log.info("running with %s swapped", name, extra={"event": WITHOUT_BAR, "factor": name})
 
 
 def _two(before: str, after: str) -> tuple[Path, Path]:
@@ -510,9 +522,10 @@ def publish(
 ) -> None:
     """Make a verified run the reference that is committed.
 
-    It replaces the published results, the notebooks' outputs, and the parts of README and CHANGELOG that tell them;
-    the run was made with default parameters. `anime-growth verify latest` makes a verified run of the latest one. Where the figures or the code behind the
-    texts have changed, every slip that a typist could make in them is tried, which takes a minute.
+    It replaces the published results, the notebooks' outputs, and what README, CHANGELOG and data/README tell of
+    them. `anime-growth verify latest` makes a verified run of the latest one, whose parameters must be the defaults.
+    Where the figures or the code behind the texts have changed, every slip that a typist could make is tried, which
+    takes a minute.
     """
     with _told_plainly():
         from anime_growth import publish as publishing
