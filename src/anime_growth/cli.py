@@ -128,6 +128,9 @@ def _told_plainly() -> Iterator[None]:
 
     before = {number: signal.signal(number, stop) for number in heard}
     try:
+        if not paths.home().is_dir():
+            do = "Let it name the top folder of a clone, or unset it"
+            raise InputError(f"{paths.HOME_VARIABLE} {paths.home()}", "is no folder", do)
         yield
     except (InputError, StepFailed, Locked) as problem:
         _say(str(problem), problem.exit_code)
@@ -501,8 +504,9 @@ def trace(
         sys.stdout.reconfigure(errors="replace")  # a terminal without these letters shows others
 
     with _told_plainly():
-        # Results that were brought here without their record can be traced as well.
-        folder = Path(run) if (Path(run) / "quantities.json").is_file() else records.find(run)
+        # Results without their record can be traced as well.
+        is_folder = (Path(run) / "quantities.json").is_file()
+        folder = paths.published() if run == "published" else Path(run) if is_folder else records.find(run)
         record = Record.read(folder)
         if as_json:
             _tell(json.dumps(record.as_data(key), indent=1, ensure_ascii=False))

@@ -3,14 +3,12 @@
 import json
 import logging
 import os
-import pty
 import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from typer.testing import CliRunner
 
 from anime_growth import cli, grid, parameters, paths, progress, records, runs, sweep, verify
 from anime_growth.errors import DeadlinePassed, InputError, Locked, StepFailed, Stopped
-from tests.end_to_end.light_chain import lighten
 
 
 @pytest.fixture
@@ -31,15 +28,6 @@ def anime_growth(study):
     for number, handler in kept.items():
         signal.signal(number, handler)
     logging.getLogger("anime_growth").handlers = []
-
-
-@pytest.fixture
-def light_study(study):
-    """A copy of the study whose chain is quick."""
-    for name in ("notebooks", "data/processed/published"):
-        shutil.copytree(Path(cli.__file__).parents[2] / name, study / name)
-    lighten(study)
-    return study
 
 
 @pytest.fixture
@@ -142,6 +130,7 @@ def test_runs_are_listed_newest_first_and_chosen_by_parameter_status_and_day(ani
         (["--status", "bad"], "--status bad: is unknown. Choose one of done, failed"),
         (["-p", "edtion=2024"], "parameter edtion: is unknown. Did you mean edition?"),
         (["--since", "yesterday"], "--since yesterday: is no day. Write for example 2026-11-30."),
+        (["--since", "2026-13-01"], "--since 2026-13-01: is no day. Write for example 2026-11-30."),
     ],
 )
 def test_runs_cannot_be_chosen_by_what_is_none(anime_growth, words, said):
@@ -234,6 +223,14 @@ def test_a_grid_that_is_refused_is_one_line(anime_growth, study):
     done = anime_growth("sweep", str(study / "none.yml"))
     assert done.exit_code == 2
     assert done.output == "anime-growth: none.yml: is missing. Write for example `start_year: [2002, 2012]`.\n"
+
+
+def test_a_study_that_is_not_there_is_named(anime_growth, monkeypatch):
+    monkeypatch.setenv(paths.HOME_VARIABLE, "/nowhere")
+    for words in (["run"], ["runs"], ["trace", "market.overseas.growth.2024"]):
+        done = anime_growth(*words)
+        assert done.exit_code == 2
+        assert done.output.startswith("anime-growth: ANIME_GROWTH_HOME /nowhere: is no folder. Let it name the top")
 
 
 # --- help -------------------------------------------------------------------------------------------
@@ -335,58 +332,6 @@ def test_each_shell_is_given_a_script_that_asks_for_completions(shell):
     if shutil.which(shell):
         done = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
-
-
-# --- terminals and pipes ----------------------------------------------------------------------------
-def on_a_terminal(words: list[str], **environment: str) -> str:
-    """What a command writes to a terminal of 100 columns, stdout and stderr together."""
-    program = str(Path(sys.executable).parent / "anime-growth")
-    settings = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "CI")}
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [program, *words], stdin=follower, stdout=follower, stderr=follower,
-        env={**settings, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
-    )  # fmt: skip
-    os.close(follower)
-    written = b""
-    with suppress(OSError):  # the terminal is gone with the command
-        while piece := os.read(leader, 65536):
-            written += piece
-    os.close(leader)
-    assert process.wait(60) == 0, written
-    return written.decode()
-
-
-COLOUR = re.compile(r"\x1b\[[\d;]*m")
-
-
-def coloured(text: str) -> list[str]:
-    """The sequences that set a colour; bold, dim and the end of both are none."""
-    return [found for found in COLOUR.findall(text) if re.search(r"(?<!\d)(3[0-8]|9[0-7])(?!\d)", found)]
-
-
-def test_a_terminal_gets_a_bar_with_the_time_left_and_no_other_place_does(light_study):
-    words = ["run", "--again"]
-    first = on_a_terminal(words)
-    assert coloured(first) and "6/6" in first
-    assert re.search(r"about 0:0\d:\d\d left", first), "as the published run took"
-    assert "running 01_clean_figures" not in first
-    assert not coloured(on_a_terminal(words, NO_COLOR="1"))
-    dumb = on_a_terminal(words, TERM="dumb")
-    assert "running 01_clean_figures" in dumb and not COLOUR.search(dumb)
-    program = Path(sys.executable).parent / "anime-growth"
-    piped = subprocess.run([program, *words], capture_output=True, text=True, timeout=120)
-    assert piped.returncode == 0 and "running 06_narrative" in piped.stderr
-    assert "\x1b" not in piped.stdout + piped.stderr and " left" not in piped.stderr
-
-
-@pytest.mark.parametrize("words", [["runs"], ["--help"], ["trace", "market.overseas.growth.2024"]], ids=" ".join)
-def test_a_pipe_gets_no_colour_and_no_line_that_is_broken(anime_growth, made, study, words):
-    shutil.copytree(Path(cli.__file__).parents[2] / "data/processed/published", study / "data/processed/published")
-    anime_growth("run")
-    program = Path(sys.executable).parent / "anime-growth"
-    piped = subprocess.run([program, *words], capture_output=True, text=True, timeout=60)
-    assert piped.returncode == 0 and "\x1b" not in piped.stdout + piped.stderr
 
 
 # --- what to do next --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from anime_growth import paths, progress
 from anime_growth.steps import STEPS
 
 TEN_EACH = dict.fromkeys(STEPS, 10.0)
-FIRST, LAST = list(STEPS)[0], list(STEPS)[-1]
+FIRST, *_, LAST = STEPS
 
 
 def test_one_at_a_time_the_time_left_is_that_of_all():
