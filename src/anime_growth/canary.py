@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -389,7 +389,12 @@ def _first(told: list[str]) -> str:
 
 
 # --- the table --------------------------------------------------------------------------------------
-def tried(watch: Watch, slips: Iterable[Slip]) -> list[dict[str, str]]:
+# Told how many slips have been tried, of how many.
+Told = Callable[[int, int], None]
+NOTHING: Told = lambda done, total: None  # noqa: E731
+
+
+def tried(watch: Watch, slips: Sequence[Slip], tell: Told = NOTHING) -> list[dict[str, str]]:
     """What notices each of the slips, made one at a time in a copy of the raw figures; see `Watch.notices`."""
     names = {file.reference: file.resource.name for file in sources.raw_files()}
     found = []
@@ -397,10 +402,11 @@ def tried(watch: Watch, slips: Iterable[Slip]) -> list[dict[str, str]]:
         for slip in slips:
             with _made(slip):
                 found.append(watch.notices(names[slip.file]))
+            tell(len(found), len(slips))
     return found
 
 
-def table(folder: Path, files: Iterable[str] | None = None) -> pd.DataFrame:
+def table(folder: Path, files: Iterable[str] | None = None, tell: Told = NOTHING) -> pd.DataFrame:
     """Every slip in every raw cell under the texts of the results in `folder`, and what notices it.
 
     One row a slip [SLIP_COLUMNS], in the order of the cells; only of the raw `files` where they are named.
@@ -413,7 +419,7 @@ def table(folder: Path, files: Iterable[str] | None = None) -> pd.DataFrame:
     made = [slip for cell in cells_under for slip in slips(cell, rows_of(_file(cell)))]
     reasons = {item.slip: item.reason for item in HARMLESS}
     rows = []
-    for slip, found in zip(made, tried(Watch(folder), made), strict=True):
+    for slip, found in zip(made, tried(Watch(folder), made, tell), strict=True):
         first, *others = found or [""]
         rows.append(
             {
@@ -428,13 +434,13 @@ def table(folder: Path, files: Iterable[str] | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=SLIP_COLUMNS)
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, tell: Told = NOTHING) -> None:
     """Put the table of slips beside the results in `folder`; the published one where nothing behind it differs."""
     published = paths.published()
     if (published / CANARY).exists() and _basis(published) == _basis(folder):
         shutil.copyfile(published / CANARY, folder / CANARY)
     else:
-        table(folder).to_csv(folder / CANARY, index=False, lineterminator="\n")
+        table(folder, tell=tell).to_csv(folder / CANARY, index=False, lineterminator="\n")
 
 
 def _basis(folder: Path) -> object:

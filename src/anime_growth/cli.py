@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
@@ -20,24 +20,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anime_growth import errors, paths
+from anime_growth import completion, errors, paths, progress
 from anime_growth.errors import InputError, Locked, StepFailed
 
 if TYPE_CHECKING:
     from anime_growth.runs import Manner
-    from anime_growth.sweep import Progress as Sweeping
 
 LONGEST_LINE = 4096
+WITHOUT_BAR = "swap"  # the event of `diff --attribute`, whose runs have no bar
 log = logging.getLogger("anime_growth")
 # No plugin that happens to be installed takes part, and none is looked for, which takes time.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
+
+def _examples(*commands: str) -> str:
+    """The end of a help text: what one may type, a line each, as it stands here."""
+    return "\n".join(("\b", "Examples:", *(f"  anime-growth {command}" for command in commands)))
+
+
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="How fast Japan's anime business grows overseas: run the study, check it, publish it, add figures to it.",
+    epilog=_examples("run", "COMMAND --help      what a command does, with examples", "--install-completion"),
 )
 
 
@@ -66,7 +72,9 @@ def _listen(chosen: LogFormat) -> LogFormat:
         names = {"asctime": "time", "levelname": "level"}
         handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(message)s", rename_fields=names))
     else:
-        handler.addFilter(lambda entry: not _on_terminal())  # there a bar shows the steps
+        # On a terminal a bar shows the rest. It takes the place of stderr, so ask before it does.
+        barred = progress.on_terminal()
+        handler.addFilter(lambda entry: not barred or getattr(entry, "event", "") == WITHOUT_BAR)
     handler.set_name(chosen)
     log.handlers = [handler]
     log.setLevel(logging.INFO)
@@ -76,7 +84,13 @@ def _listen(chosen: LogFormat) -> LogFormat:
 
 Parameter = Annotated[
     list[str] | None,
-    typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set a parameter; may be given several times."),
+    typer.Option(
+        "--parameter",
+        "-p",
+        metavar="NAME=VALUE",
+        help="Set a parameter; may be given several times.",
+        autocompletion=completion.parameters,
+    ),
 ]
 Logged = Annotated[LogFormat, typer.Option("--log-format", callback=_listen, help="What stderr is for.")]
 NotebookDeadline = Annotated[
@@ -94,6 +108,7 @@ WithEngine = Annotated[
 ]
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run to end.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Plain data for machines.")]
+A_RUN = "published, latest, a run id, or a run's folder."
 
 
 @contextmanager
@@ -113,6 +128,9 @@ def _told_plainly() -> Iterator[None]:
 
     before = {number: signal.signal(number, stop) for number in heard}
     try:
+        if not paths.home().is_dir():
+            do = "Let it name the top folder of a clone, or unset it"
+            raise InputError(f"{paths.HOME_VARIABLE} {paths.home()}", "is no folder", do)
         yield
     except (InputError, StepFailed, Locked) as problem:
         _say(str(problem), problem.exit_code)
@@ -141,16 +159,22 @@ def _open_streams() -> None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
-def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
 def _tell(text: str, err: bool = False) -> None:
     """Print a line; that nobody reads it any more does not change how the command ends."""
     try:
         typer.echo(text, err=err)
     except BrokenPipeError:
         _read_no_more(2 if err else 1)
+
+
+def _next(text: str) -> None:
+    """Say to people what they may do now; programs read stdout, or one object a line."""
+    if not _as_json():
+        _tell(f"Next: {text}", err=True)
+
+
+def _as_json() -> bool:
+    return any(handler.name == LogFormat.json for handler in log.handlers)
 
 
 def _read_no_more(stream: int) -> None:
@@ -167,7 +191,7 @@ class _Teller(logging.StreamHandler):
 
 
 def _say(message: str, code: int) -> None:
-    if any(handler.name == LogFormat.json for handler in log.handlers):
+    if _as_json():
         log.error(message, extra={"event": "end", "exit_code": code})
     else:
         _tell(f"anime-growth: {message}", err=True)
@@ -175,7 +199,7 @@ def _say(message: str, code: int) -> None:
 
 
 # --- running ----------------------------------------------------------------------------------------
-@app.command()
+@app.command(epilog=_examples("run", "run -p start_year=2012 -p horizon_year=2035", "run --edition all --wait 600"))
 def run(
     parameter: Parameter = None,
     edition: Annotated[
@@ -196,8 +220,6 @@ def run(
     Parameters: edition (year of the AJA report, or latest), series (market.overseas and others), basis
     (yen, usd or real), start_year (first year the trend models see), horizon_year (last year projected),
     articles (all, or names of folders in data/raw/articles joined by commas).
-
-    Example: anime-growth run -p start_year=2012 -p horizon_year=2035
     """
     with _told_plainly():
         from anime_growth import parameters
@@ -212,6 +234,10 @@ def run(
             _tell(f"Report: {paths.shown(there / 'report.html')} (nothing has changed since; --again runs it anyway)")
         else:
             _tell(f"Report: {paths.shown(_run(values, manner()) / 'report.html')}")
+        _next(
+            "open the report in a browser. `anime-growth diff published latest` says what moved, "
+            "`anime-growth verify latest` whether a second run gives the same."
+        )
 
 
 def _manner(
@@ -240,7 +266,7 @@ def _unchanged(values: dict[str, Any], wait: float) -> Path | None:
 def _run(values: dict[str, Any], manner: "Manner") -> Path:
     from anime_growth import runs
 
-    with _progress() as (on_step, tick):
+    with progress.of_steps(manner.jobs) as (on_step, tick):
         return runs.run(values, on_step, tick=tick, manner=manner)
 
 
@@ -265,38 +291,6 @@ def _backfill(values: dict[str, Any], manner: "Manner") -> None:
         _say("not every edition could be run; the lines above say why.", worst)
 
 
-@contextmanager
-def _progress() -> Iterator[tuple[Callable[[Sequence[str], int], None], Callable[[], None]]]:
-    """A bar on a terminal; elsewhere what is logged tells the steps."""
-    from anime_growth.processes import NO_TICK
-    from anime_growth.runs import NOTHING
-
-    if not _on_terminal():
-        yield NOTHING, NO_TICK
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    from anime_growth.steps import STEPS
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    # Notebooks run in forks of this process, which must not have a thread that draws.
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
-        task = bar.add_task("starting", total=len(STEPS))
-
-        def on_step(at_work: Sequence[str], done: int) -> None:
-            bar.update(task, description=", ".join(at_work) or "finishing", completed=done)
-            bar.refresh()
-
-        yield on_step, bar.refresh
-
-
 class Depth(StrEnum):
     """How much a sweep works out for each combination."""
 
@@ -304,7 +298,7 @@ class Depth(StrEnum):
     notebooks = "notebooks"
 
 
-@app.command()
+@app.command(epilog=_examples("sweep grid.yml", "sweep grid.yml --jobs 2 --depth notebooks"))
 def sweep(
     grid: Annotated[Path, typer.Argument(help="YAML: a parameter's name with a value, a list, or a range.")],
     depth: Annotated[
@@ -323,47 +317,31 @@ def sweep(
     wait: Wait = 0,
     log_format: Logged = LogFormat.text,
 ) -> None:
-    """Work out every combination of the parameters in a grid file, side by side, into Parquet.
+    """Work out every combination of parameters in a grid file.
 
-    What was stopped or killed goes on when it is started again. A combination that cannot be is recorded with
-    its error. At depth model a combination is also of models, by default all but naive.
-
-    Example: anime-growth sweep grid.yml --jobs 2
+    They are worked out side by side, into Parquet. What was stopped or killed goes on when it is started again. A
+    combination that cannot be is recorded with its error. At depth model a combination is also of models, by default
+    all but naive. The file says for example `start_year: [2002, 2012]`; the README shows more.
     """
     with _told_plainly():
         from anime_growth import sweep as sweeping
 
         if scheduler and jobs:
             raise InputError("--jobs", "is for processes here", "Leave it out with --scheduler")
-        with _sweep_bar() as tell:
+        with progress.of_sweep() as tell:
             folder, told = sweeping.run(grid, sweeping.Depth(depth), out, jobs, scheduler, again, wait, tell)
         _tell(f"Results: {paths.shown(folder)} ({told})")
+        _next(f'read them with pandas.read_parquet("{paths.shown(folder)}").')
 
 
-@contextmanager
-def _sweep_bar() -> Iterator[Callable[["Sweeping"], None]]:
-    """A bar with rate and time left on a terminal; elsewhere what is logged tells them."""
-    if not _on_terminal():
-        yield lambda told: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = (BarColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def tell(told: "Sweeping") -> None:
-            bar.update(task, description=str(told), completed=told.done, total=told.total)
-            bar.refresh()
-
-        yield tell
-
-
-@app.command()
+@app.command(epilog=_examples("runs", "runs --status failed", "runs --keep 20 --dry-run"))
 def runs(
     status: Annotated[
-        str | None, typer.Option(help="Only runs that ended so: done, failed, refused, deadline, stopped, killed.")
+        str | None,
+        typer.Option(
+            help="Only runs that ended so: done, failed, refused, deadline, stopped, killed.",
+            autocompletion=completion.statuses,
+        ),
     ] = None,
     parameter: Parameter = None,
     since: Annotated[
@@ -379,11 +357,9 @@ def runs(
     """List the runs on this machine, newest first, and remove old ones.
 
     What the published results rest on, and the run that `latest` points to, are never removed.
-
-    Examples: anime-growth runs --status failed; anime-growth runs --keep 20
     """
     with _told_plainly():
-        from anime_growth import housekeeping, parameters
+        from anime_growth import housekeeping, parameters, records
 
         chosen = housekeeping.select(status, parameters.from_text(parameter or []), since)
         if keep is not None:
@@ -395,6 +371,8 @@ def runs(
             _tell(json.dumps([housekeeping.as_data(one) for one in chosen], indent=1))
         else:
             _console().print(housekeeping.as_table(chosen))
+            if not chosen:
+                _next("`anime-growth run` makes one." if not records.all_runs() else "ask for fewer conditions.")
 
 
 def _console() -> Any:
@@ -407,9 +385,9 @@ def _console() -> Any:
 
 
 # --- checking ---------------------------------------------------------------------------------------
-@app.command()
+@app.command(epilog=_examples("verify", "verify latest", "verify --from-scratch"))
 def verify(
-    against: Annotated[str, typer.Argument(help="published, latest, a run id, or a run's folder.")] = "published",
+    against: Annotated[str, typer.Argument(help=A_RUN, autocompletion=completion.runs)] = "published",
     from_scratch: Annotated[
         bool,
         typer.Option(
@@ -423,29 +401,44 @@ def verify(
     wait: Wait = 0,
     log_format: Logged = LogFormat.text,
 ) -> None:
-    """Run all of the study again and compare every number, table, figure, verdict and displayed output.
+    """Run the study again and compare everything with an earlier run.
 
-    Writes certificate.md and certificate.json into the new run. Exit codes: 0 same, 10 new data, 20 something
-    moved beyond tolerance, 30 a verdict flipped.
-
-    Examples: anime-growth verify; anime-growth verify latest; anime-growth verify --from-scratch
+    Compared are every number, table, figure, verdict and displayed output; certificate.md and certificate.json in
+    the new run tell the result. Exit codes: 0 same, 10 new data, 20 something moved beyond tolerance, 30 a verdict
+    flipped.
     """
     with _told_plainly():
+        from anime_growth import records
         from anime_growth import verify as verifying
 
+        # By then the new run will be the latest.
+        before = records.find(against).name if against == "latest" else against
         manner = _manner(notebook_deadline, deadline, wait, jobs, engine)
-        with _progress() as (on_step, tick):
+        with progress.of_steps(manner.jobs) as (on_step, tick):
             folder, code = verifying.verify(against, from_scratch, on_step=on_step, tick=tick, manner=manner)
         certificate = folder / "certificate.md"
         _tell(certificate.read_text(encoding="utf-8").splitlines()[0].lstrip("# "))
         _tell(f"Certificate: {paths.shown(certificate)}")
+        if code:
+            _next(
+                "read the certificate: it says what differs and what lies behind it. "
+                f"`anime-growth diff {before} latest --attribute` says how much each move owes to what."
+            )
+        elif against != "published":
+            _next("`anime-growth publish` makes this run the reference, where its parameters are the defaults.")
+        else:
+            _next("nothing, all is as it was published. The certificate says what was compared.")
         raise typer.Exit(code)
 
 
-@app.command()
+@app.command(
+    epilog=_examples("diff published latest", "diff published latest --attribute", "diff published latest --exit-code")
+)
 def diff(
-    before: Annotated[str, typer.Argument(help="published, latest, a run id, or a run's folder.")],
-    after: Annotated[str, typer.Argument(help="The same, for what it is compared with.")],
+    before: Annotated[str, typer.Argument(help=A_RUN, autocompletion=completion.runs)],
+    after: Annotated[
+        str, typer.Argument(help="The same, for what it is compared with.", autocompletion=completion.runs)
+    ],
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="End with 10 new data, 20 something moved, 30 a verdict flipped.")
     ] = False,
@@ -455,10 +448,7 @@ def diff(
     as_json: AsJson = False,
     log_format: Logged = LogFormat.text,
 ) -> None:
-    """Say what moved from one run to another, and why.
-
-    Example: anime-growth diff published latest --exit-code
-    """
+    """Say what moved from one run to another, and why."""
     with _told_plainly():
         from anime_growth import digest
 
@@ -466,10 +456,17 @@ def diff(
         if attribute and told.exit_code:
             from anime_growth import attribution
 
-            swapped = lambda name: log.info("running with %s swapped", name, extra={"event": "swap", "factor": name})  # noqa: E731
-            told = told.with_attribution(attribution.attribute(*_two(before, after), on_swap=swapped))
+            told = told.with_attribution(attribution.attribute(*_two(before, after), on_swap=_swapped))
         _tell(json.dumps(told.as_data(), indent=1, ensure_ascii=False) if as_json else told.as_markdown())
+        if told.exit_code and not as_json:
+            more = f"`anime-growth diff {before} {after} --attribute` says how much each move owes to what (minutes)."
+            right = "where that is as it should be, `anime-growth verify latest`, then `anime-growth publish`."
+            _next(right if attribute else more)
         raise typer.Exit(told.exit_code if exit_code else 0)
+
+
+def _swapped(name: str) -> None:
+    log.info("running with %s swapped", name, extra={"event": WITHOUT_BAR, "factor": name})
 
 
 def _two(before: str, after: str) -> tuple[Path, Path]:
@@ -478,28 +475,39 @@ def _two(before: str, after: str) -> tuple[Path, Path]:
     return records.find(before), records.find(after)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "trace market.overseas.growth.2024",
+        "trace claim.anime_overtakes_autos.C43",
+        "trace market.overseas.growth.2024 --run latest --json",
+    )
+)
 def trace(
     key: Annotated[
-        str, typer.Argument(help="A quantity's key, such as market.overseas.growth.2024, or claim.<article>.<id>.")
+        str,
+        typer.Argument(
+            help="A quantity's key, such as market.overseas.growth.2024, or claim.<article>.<id>.",
+            autocompletion=completion.keys,
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Plain data for machines instead of a tree.")] = False,
-    folder: Annotated[
-        Path | None, typer.Option("--run", help="A finished run's folder; the published results by default.")
-    ] = None,
+    run: Annotated[str, typer.Option("--run", metavar="RUN", help=A_RUN, autocompletion=completion.runs)] = "published",
 ) -> None:
-    """Show what a number, or the verdict on a claim, rests on, down to the raw cells with their sources.
+    """Show what a number or a verdict rests on, down to raw cells.
 
-    Examples: anime-growth trace market.overseas.growth.2024,
-    anime-growth trace claim.anime_overtakes_autos.C43
+    Each cell is shown with what it prints, its file's hash and its source.
     """
+    from anime_growth import records
     from anime_growth.trace import Record
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without these letters shows others
 
     with _told_plainly():
-        record = Record.read(folder or paths.published())
+        # Results without their record can be traced as well.
+        is_folder = (Path(run) / "quantities.json").is_file()
+        folder = paths.published() if run == "published" else Path(run) if is_folder else records.find(run)
+        record = Record.read(folder)
         if as_json:
             _tell(json.dumps(record.as_data(key), indent=1, ensure_ascii=False))
         else:
@@ -507,37 +515,50 @@ def trace(
 
 
 # --- changing ---------------------------------------------------------------------------------------
-@app.command()
+@app.command(epilog=_examples("publish", "publish 20260101T000000Z"))
 def publish(
-    folder: Annotated[str, typer.Argument(help="A verified run: latest, a run id, or its folder.")] = "latest",
+    folder: Annotated[
+        str,
+        typer.Argument(help="A verified run: latest, a run id, or its folder.", autocompletion=completion.runs),
+    ] = "latest",
     wait: Wait = 0,
     log_format: Logged = LogFormat.text,
 ) -> None:
-    """Make a verified run with default parameters the reference: results, notebook outputs, README, CHANGELOG.
+    """Make a verified run the reference that is committed.
 
-    `anime-growth verify latest` makes a verified run of the latest one.
+    It replaces the published results, the notebooks' outputs, and what README, CHANGELOG and data/README tell of
+    them. `anime-growth verify latest` makes a verified run of the latest one, whose parameters must be the defaults.
+    Where the figures or the code behind the texts have changed, every slip that a typist could make is tried, which
+    takes a minute.
     """
     with _told_plainly():
         from anime_growth import publish as publishing
         from anime_growth import records
 
         chosen = records.find(folder)
-        publishing.publish(chosen, wait)
+        with progress.of_slips() as tell:
+            publishing.publish(chosen, wait, tell)
         _tell(f"Published {paths.shown(chosen)}; look at `git diff` before you commit")
+        _next("where CHANGELOG.md has a drafted entry, say in it why numbers moved; then commit.")
 
 
-@app.command()
+@app.command(epilog=_examples("package data/raw/aja/2026 --accessed 2026-10-30 > draft.json"))
 def package(
-    folder: Annotated[Path, typer.Argument(help="A new edition's folder, such as data/raw/aja/2026.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="A new edition's folder, such as data/raw/aja/2026.", autocompletion=completion.editions),
+    ],
+    accessed: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The day on which the source was read.")] = "",
 ) -> None:
     """Print a draft datapackage.json for a new edition's CSV files.
 
-    Example: anime-growth package data/raw/aja/2026 > draft.json
+    Columns, units and terms are those of the edition before; hashes and sizes are measured. CONTRIBUTING.md shows
+    where it goes.
     """
     with _told_plainly():
         from anime_growth import sources
 
-        _tell(json.dumps(sources.describe(folder), indent=2, ensure_ascii=False))
+        _tell(json.dumps(sources.describe(folder, accessed), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The runs on this machine: chosen, listed, and removed when they are old."""
 
 import json
-import re
 import shutil
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from anime_growth import locks, parameters, paths, records
@@ -20,10 +20,11 @@ def select(status: str | None, values: Mapping[str, Any], since: str | None) -> 
     """Runs that ended with `status`, had these parameters and started on the day `since` or later, newest first."""
     if status is not None and status not in CLASSES:
         raise InputError(f"--status {status}", "is unknown", f"Choose one of {', '.join(CLASSES)}")
-    if since is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", since):
-        raise InputError(f"--since {since}", "is no day", "Write for example 2026-11-30")
+    try:
+        day = f"{date.fromisoformat(since):%Y%m%d}" if since is not None else ""
+    except ValueError as problem:
+        raise InputError(f"--since {since}", "is no day", "Write for example 2026-11-30") from problem
     parameters.check(values)
-    day = (since or "").replace("-", "")
     return [
         run
         for run in records.all_runs()

@@ -73,7 +73,7 @@ def check(values: Mapping[str, Any], allowed: Iterable[str] = NAMES, where: str 
         raise InputError(
             f"{where} {name}",
             f"{first['input']!r} ({type(first['input']).__name__}) is not {expected}",
-            f"Give the {field.description}",
+            f"{name} means: {field.description}",
         ) from problem
 
 

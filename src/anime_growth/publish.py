@@ -37,21 +37,22 @@ UNRELEASED = "## Unreleased"
 AGAIN = "Run `make run`, then `anime-growth verify latest`, and publish the run that this makes"
 
 
-def publish(folder: Path, wait_seconds: float = 0) -> None:
+def publish(folder: Path, wait_seconds: float = 0, tell: canary.Told = canary.NOTHING) -> None:
     """Make `folder`, a verified run with default parameters, the committed reference.
 
     Replaces data/processed/published/, the outputs of the committed notebooks, the finding and limits in
     the README and the codebook in data/README.md, and drafts the entry of CHANGELOG.md where numbers moved.
+    `tell` is told how many slips have been tried of how many, which takes the time that publishing takes.
     Raises InputError for a run that is not whole, not verified, changed since, or made from anything but
     what is here.
     """
     with locks.held(paths.runs(), wait_seconds):
         disk.finish_replacing()
         record = refuse_unfit(folder)
-        disk.replace_as_one(lambda home: _prepare(folder, record, home))
+        disk.replace_as_one(lambda home: _prepare(folder, record, home, tell))
 
 
-def _prepare(folder: Path, record: Mapping[str, Any], home: Path) -> None:
+def _prepare(folder: Path, record: Mapping[str, Any], home: Path, tell: canary.Told) -> None:
     """Everything that publishing will replace, laid out below `home` as below the top folder."""
     fresh = home / paths.published().relative_to(paths.home())
     fresh.mkdir(parents=True)
@@ -59,7 +60,7 @@ def _prepare(folder: Path, record: Mapping[str, Any], home: Path) -> None:
         copy = shutil.copytree if (folder / name).is_dir() else shutil.copyfile
         copy(folder / name, fresh / name)
     _with_forecasts(folder, record).to_csv(fresh / ledger.path().name, index=False, lineterminator="\n")
-    canary.write(fresh)
+    canary.write(fresh, tell)
     data_package.write(fresh)  # after the two tables that publishing adds
     (home / "notebooks").mkdir()
     for name in STEPS:

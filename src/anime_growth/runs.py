@@ -61,8 +61,8 @@ class Manner:
     reuse: bool = True
 
 
-# Told, at every change, the names of the steps at work and how many are done.
-Told = Callable[[Sequence[str], int], None]
+# Told, at every change, the names of the steps at work and of those that are done.
+Told = Callable[[Sequence[str], Sequence[str]], None]
 NOTHING: Told = lambda at_work, done: None  # noqa: E731
 
 
@@ -307,7 +307,7 @@ class Chain:
     def _save(self) -> None:
         self.record["at_work"] = list(self.at_work)
         records.write(self.record, self.work)
-        self.on_step(self.record["at_work"], len(self.record["steps"]))
+        self.on_step(self.record["at_work"], list(self.record["steps"]))
 
     @property
     def _run(self) -> dict[str, str]:

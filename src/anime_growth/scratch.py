@@ -138,7 +138,8 @@ class Call:
             word, _, step = line.strip().partition(" ")
             if word == "running":
                 log.info("running %s", step)
-                self.on_step([step], list(STEPS).index(step) if step in STEPS else 0)
+                before = list(STEPS).index(step) if step in STEPS else 0
+                self.on_step([step], list(STEPS)[:before])
 
     @property
     def last_words(self) -> str:

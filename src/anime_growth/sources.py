@@ -355,12 +355,15 @@ def place(address: str) -> str:
     )
 
 
-def describe(folder: Path) -> dict[str, Any]:
-    """A draft `datapackage.json` for the CSV files in `folder`, for a person to complete.
+def describe(folder: Path, accessed: str = "") -> dict[str, Any]:
+    """A draft `datapackage.json` for the CSV files in `folder`, read on the day `accessed`, for a person to complete.
 
     Columns, types, units and keys are taken from the newest package that holds a table of the same
-    name, so that a new edition says nothing twice; hashes and sizes are measured.
+    name, so that a new edition says nothing twice, or from the folder's own; hashes and sizes are measured.
+    Raises InputError for a folder without CSV files, a table that no package holds, and a day that is none.
     """
+    if accessed and not _is_date(accessed):
+        raise InputError(f"--accessed {accessed}", "is no day", "Write for example 2026-11-30")
     # The package of another edition comes first; a folder's own serves where there is no other.
     own = folder / PACKAGE
     being_written = own if own.exists() and own.stat().st_size == 0 else None  # by `package ... > datapackage.json`
@@ -372,7 +375,7 @@ def describe(folder: Path) -> dict[str, Any]:
         if path.stem not in known:
             raise InputError(
                 paths.shown(path), "no package holds a table of this name",
-                f"Name it like one of {', '.join(sorted(known))}, or write its {PACKAGE} by hand",
+                f"Name it like one of {', '.join(sorted(known))}, or write its {PACKAGE} as CONTRIBUTING.md shows",
             )  # fmt: skip
         model = known[path.stem]
         content = path.read_bytes()
@@ -393,6 +396,6 @@ def describe(folder: Path) -> dict[str, Any]:
         **template,
         "name": "-".join(folder.parts[-2:]),
         "edition": folder.name,
-        "accessed": "YYYY-MM-DD",
+        "accessed": accessed or (template["accessed"] if model.resolve() == own.resolve() else "YYYY-MM-DD"),
         "resources": resources,
     }

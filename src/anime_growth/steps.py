@@ -133,5 +133,6 @@ STEPS = {
             reads=("data/raw", "data/processed/published/canary.csv"),
             shows_commits=True,
         ),
+        # A further step stands here, behind all that it needs.
     )
 }

@@ -399,7 +399,7 @@ def _be_the_command(told: Told) -> None:
         from anime_growth import canary, digest
 
         # What these say of the figures is tried elsewhere; here it would take minutes.
-        canary.write = lambda folder: None
+        canary.write = lambda folder, tell: None
         digest.make = lambda *_: SimpleNamespace(as_entry=lambda: "- a number moved")  # type: ignore[assignment]
     if setting.clock:
         runs.datetime = SimpleNamespace(now=lambda zone: datetime.fromisoformat(setting.clock))  # type: ignore

@@ -12,7 +12,7 @@ from tests.end_to_end.conftest import TOP, blocks, seal, shell
 WITHOUT_CANARY = """
 from anime_growth import canary, cli
 
-canary.write = lambda folder: (folder / "canary.csv").write_text("cell\\n")
+canary.write = lambda folder, tell: (folder / "canary.csv").write_text("cell\\n")
 cli.app(["publish"])
 """
 

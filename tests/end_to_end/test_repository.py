@@ -2,12 +2,10 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 
-import pytest
 import yaml
 
 from anime_growth import narrative, paths, pipeline
@@ -107,28 +105,15 @@ def test_every_published_quantity_reaches_raw_cells_with_hash_and_source():
             assert re.match(r"S\d{3}$", cell["source_id"])
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
-def test_every_command_of_the_documents_is_known(document):
+def test_every_command_of_the_readme_is_known():
     """Commands that run long are run by other tests; here each one is at least understood."""
-    for block in blocks(document):
+    for block in blocks("README.md"):
         for line in block.splitlines():
             words = line.split("#")[0].split()
             if words[:1] == [".venv/bin/anime-growth"]:
                 assert shell(f".venv/bin/anime-growth {words[1]} --help").returncode == 0, line
             else:
-                assert words[0] in ("make", "export", "for", "done", "sed", ".venv/bin/papermill"), line
-
-
-def test_the_package_command_drafts_a_new_edition_as_contributing_shows(copy_of_study):
-    new = copy_of_study / "data/raw/aja/2026"
-    new.mkdir()
-    shutil.copyfile(new.parent / "2025/aja_market_editions.csv", new / "aja_market_editions.csv")
-    command = next(block for block in blocks("CONTRIBUTING.md") if " package " in block)
-    done = shell(command, cwd=copy_of_study, ANIME_GROWTH_HOME=str(copy_of_study))
-    assert done.returncode == 0, done.stderr
-    draft = json.loads(done.stdout)
-    assert draft["edition"] == "2026"
-    assert [resource["name"] for resource in draft["resources"]] == ["aja_market_editions"]
+                assert words[0] in ("make", "export", "for", "done", ".venv/bin/papermill"), line
 
 
 def test_the_narrative_templates_ship_with_the_package():

@@ -15,7 +15,7 @@ import pytest
 
 from anime_growth import compare, paths, pipeline, processes
 from anime_growth.quantities import Quantities
-from tests.end_to_end.conftest import BIN, TOP, blocks, one_chain, shell
+from tests.end_to_end.conftest import BIN, blocks, one_chain, shell
 
 
 @one_chain
@@ -80,45 +80,6 @@ def test_another_edition_runs_to_its_end_and_tells_only_what_it_knows(copy_of_st
     assert refused.returncode == 2
     assert "other than default parameters" in refused.stderr
     assert not (copy_of_study / "data/processed/published").exists()
-
-
-def test_an_added_series_runs_by_the_recipe(copy_of_study):
-    recipe = next(block for block in blocks("CONTRIBUTING.md") if "data/raw/tourism" in block)
-    (copy_of_study / "data/raw/tourism/2026").mkdir(parents=True)
-    rows = [f"tourism.receipts,{year},2026,{100 * 1.05**n:.1f},billion USD,0,,high,S001," for n, year in
-            enumerate(range(2010, 2025))]  # fmt: skip
-    header = "series,year,edition,value,unit,is_derived,derivation,confidence,source_id,note"
-    (copy_of_study / "data/raw/tourism/2026/annual_series.csv").write_text("\n".join([header, *rows]) + "\n")
-    done = shell(recipe, cwd=copy_of_study, ANIME_GROWTH_HOME=str(copy_of_study))
-    assert done.returncode == 0, done.stderr
-    q = Quantities.read(copy_of_study / "data/processed/runs/latest/quantities.json")
-    assert q["trend.tourism_receipts_usd.drift.growth"].value == pytest.approx(5, abs=0.05)
-    assert q["projection.tourism_receipts_usd.drift.p50.2033"].unit == "bn USD"
-
-
-def files_of(document: str, folder: str) -> dict[str, str]:
-    """The files that a recipe asks for in `folder`, with the text that it shows for them."""
-    text = (TOP / document).read_text(encoding="utf-8")
-    recipe = text[text.index(folder) :]
-    plain = re.findall(r"```\n(.*?)```", recipe, re.DOTALL)
-    return {"claims.csv": plain[0], "rules.yml": plain[1]}
-
-
-def test_an_article_is_added_as_data_only_by_the_recipe(copy_of_study):
-    folder = "data/raw/articles/variety_record/2025-10-30"
-    (copy_of_study / folder).mkdir(parents=True)
-    for name, text in files_of("CONTRIBUTING.md", folder).items():
-        (copy_of_study / folder / name).write_text(text, encoding="utf-8")
-    command = next(block for block in blocks("CONTRIBUTING.md") if "articles=" in block)
-    done = shell(command, cwd=copy_of_study, ANIME_GROWTH_HOME=str(copy_of_study))
-    assert done.returncode == 0, done.stderr
-    run = copy_of_study / "data/processed/runs/latest"
-    verdicts = pd.read_csv(run / "verdicts.csv", keep_default_na=False).set_index("claim_id")
-    assert dict(verdicts["verdict"]) == {"V01": "supported", "V02": "supported with a caveat"}
-    assert verdicts.loc["V02", "caveat"] == "Overseas is 56.5 % of the whole; why it grew is another question."
-    traced = shell(f".venv/bin/anime-growth trace article.variety_record.overseas_part.2024 --run {run}")
-    assert "market.total.level.2024 / market" not in traced.stderr and traced.returncode == 0
-    assert "aja_market_editions.csv" in traced.stdout
 
 
 # --- when something is wrong ------------------------------------------------------------------------

@@ -32,7 +32,7 @@ ORDER = [
     *("locks", "processes", "engine", "execution", "reuse", "runs"),
     "housekeeping",
     *("compare", "digest", "offline", "scratch", "verify", "attribution", "canary", "publish"),
-    *("grid", "depths", "sweep", "cli"),
+    *("grid", "depths", "sweep", "completion", "progress", "cli"),
 ]
 # Inside a package the other modules share this one, and know nothing of one another.
 SHARED = {"figures": "drawing"}
@@ -87,9 +87,11 @@ def test_a_package_itself_only_hands_on_names(name):
 
 
 def test_no_module_but_sources_opens_raw_files():
-    """`paths.raw` is asked for by the reader, by messages, for the rules, to keep results out of it, and to copy it."""
+    """`paths.raw` is asked for by the reader, by messages, for the rules, to keep results out of it, to copy it, and
+    to name its folders to a shell.
+    """
     users = {parts(file)[0] for file in FILES if "paths.raw()" in file.read_text(encoding="utf-8")}
-    assert users == {"sources", "clean", "trace", "rules", "pipeline", "canary", "sweep"}
+    assert users == {"sources", "clean", "trace", "rules", "pipeline", "canary", "sweep", "completion"}
 
 
 def code_of(notebook: str) -> str:

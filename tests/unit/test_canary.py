@@ -69,7 +69,11 @@ def test_slips_are_made_in_a_copy_whose_hashes_are_kept_in_step(watch, monkeypat
 
     real_raw, environment = paths.raw(), dict(os.environ)
     monkeypatch.setattr(watch, "notices", look)
-    canary.tried(watch, [of(LEVEL)["value x 1.1"], of(LEVEL)["digits swapped"]])
+    told = []
+    canary.tried(
+        watch, [of(LEVEL)["value x 1.1"], of(LEVEL)["digits swapped"]], lambda *how_many: told.append(how_many)
+    )
+    assert told == [(1, 2), (2, 2)]
     assert len(set(seen)) == 2 and real not in seen
     assert (paths.raw() / EDITIONS).read_bytes() == real and paths.raw() == real_raw
     assert dict(os.environ) == environment
@@ -79,7 +83,7 @@ def test_the_figures_are_left_alone_when_a_slip_breaks_the_study(watch, monkeypa
     monkeypatch.setattr(watch, "notices", lambda table: 1 / 0)
     real, environment = paths.raw(), dict(os.environ)
     with pytest.raises(ZeroDivisionError):
-        canary.tried(watch, of(LEVEL).values())
+        canary.tried(watch, [*of(LEVEL).values()])
     assert paths.raw() == real and dict(os.environ) == environment
 
 
@@ -140,7 +144,7 @@ def test_the_published_table_stands_again_where_nothing_behind_it_differs(tmp_pa
         (folder / "run.json").write_text('{"parameters": {}, "raw_files": {}, "code": {"a": "1"}}')
     (old / doubts.CANARY).write_text("slips\n")
     monkeypatch.setattr(paths, "published", lambda: old)
-    monkeypatch.setattr(canary, "table", lambda folder: raw.append(folder) or pd.DataFrame({"anew": []}))
+    monkeypatch.setattr(canary, "table", lambda folder, tell: raw.append(folder) or pd.DataFrame({"anew": []}))
     canary.write(new)
     assert (new / doubts.CANARY).read_text() == "slips\n" and not raw
     (new / "run.json").write_text('{"parameters": {}, "raw_files": {}, "code": {"a": "2"}}')

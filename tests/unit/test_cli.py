@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -10,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from anime_growth import cli, grid, parameters, paths, records, runs, sweep
+from anime_growth import cli, grid, parameters, paths, progress, records, runs, sweep, verify
 from anime_growth.errors import DeadlinePassed, InputError, Locked, StepFailed, Stopped
 
 
@@ -126,6 +130,7 @@ def test_runs_are_listed_newest_first_and_chosen_by_parameter_status_and_day(ani
         (["--status", "bad"], "--status bad: is unknown. Choose one of done, failed"),
         (["-p", "edtion=2024"], "parameter edtion: is unknown. Did you mean edition?"),
         (["--since", "yesterday"], "--since yesterday: is no day. Write for example 2026-11-30."),
+        (["--since", "2026-13-01"], "--since 2026-13-01: is no day. Write for example 2026-11-30."),
     ],
 )
 def test_runs_cannot_be_chosen_by_what_is_none(anime_growth, words, said):
@@ -194,7 +199,7 @@ def swept(study, monkeypatch):
 
 def test_a_sweep_is_told_what_was_asked_and_tells_where_its_results_are(anime_growth, swept, study):
     done = anime_growth("sweep", "some.yml")
-    assert done.output == "Results: data/processed/sweeps/some/results (1,000 of 1,000, 2 with an error)\n"
+    assert done.stdout == "Results: data/processed/sweeps/some/results (1,000 of 1,000, 2 with an error)\n"
     assert swept[0][:-1] == (Path("some.yml"), grid.Depth.model, None, None, None, False, 0)
     anime_growth(
         *("sweep", "some.yml", "--depth", "notebooks", "--jobs", "3", "--out", "there", "--again", "--wait", "5")
@@ -204,7 +209,7 @@ def test_a_sweep_is_told_what_was_asked_and_tells_where_its_results_are(anime_gr
 
 
 def test_a_bar_on_a_terminal_tells_how_far_a_sweep_is(anime_growth, swept, monkeypatch):
-    monkeypatch.setattr(cli, "_on_terminal", lambda: True)
+    monkeypatch.setattr(progress, "on_terminal", lambda: True)
     assert "1,000 of 1,000, 2 with an error" in anime_growth("sweep", "some.yml").output.splitlines()[0]
 
 
@@ -218,6 +223,155 @@ def test_a_grid_that_is_refused_is_one_line(anime_growth, study):
     done = anime_growth("sweep", str(study / "none.yml"))
     assert done.exit_code == 2
     assert done.output == "anime-growth: none.yml: is missing. Write for example `start_year: [2002, 2012]`.\n"
+
+
+def test_a_study_that_is_not_there_is_named(anime_growth, monkeypatch):
+    monkeypatch.setenv(paths.HOME_VARIABLE, "/nowhere")
+    for words in (["run"], ["runs"], ["trace", "market.overseas.growth.2024"]):
+        done = anime_growth(*words)
+        assert done.exit_code == 2
+        assert done.output.startswith("anime-growth: ANIME_GROWTH_HOME /nowhere: is no folder. Let it name the top")
+
+
+# --- help -------------------------------------------------------------------------------------------
+PLAIN_TERMINAL = {"COLUMNS": "80", "TERM": "dumb"}
+COMMANDS = typer.main.get_command(cli.app).commands
+
+
+def examples(text: str) -> list[str]:
+    """The lines below `Examples:` of a help text."""
+    return [line.strip() for line in text.partition("Examples:\n")[2].splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_one_to_three_examples_that_it_would_understand(command):
+    shown = examples(CliRunner().invoke(cli.app, [command, "--help"], env=PLAIN_TERMINAL).output)
+    assert 1 <= len(shown) <= 3
+    for line in shown:
+        program, name, *words = shlex.split(line.partition(" > ")[0])
+        assert (program, name) == ("anime-growth", command)
+        COMMANDS[command].make_context(name, words, resilient_parsing=False)
+
+
+def test_the_list_of_commands_says_all_of_each_in_80_columns():
+    said = CliRunner().invoke(cli.app, ["--help"], env=PLAIN_TERMINAL).output
+    listed = said.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(listed) == len(COMMANDS) and all(line.endswith(".") and "..." not in line for line in listed)
+
+
+# --- completion -------------------------------------------------------------------------------------
+@pytest.fixture
+def completed(study, made, anime_growth):
+    """What each shell is offered for a line that ends where the cursor is, as its own script asks."""
+    shutil.copytree(Path(cli.__file__).parents[2] / "data/processed/published", study / "data/processed/published")
+    anime_growth("run")
+    anime_growth("run", "-p", "basis=usd")
+
+    def ask(line: str, shell: str = "bash") -> list[str]:
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+        typed = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        asked = {"_ANIME_GROWTH_COMPLETE": f"complete_{shell}", **(words if shell == "bash" else typed)}
+        program = Path(sys.executable).parent / "anime-growth"
+        done = subprocess.run([program], env={**os.environ, **asked}, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [line for line in done.stdout.splitlines() if line]
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("anime-growth ver", ["verify"]),
+        ("anime-growth run --eng", ["--engine"]),
+        ("anime-growth run --engine k", ["kernel"]),
+        ("anime-growth run -p ba", ["basis=yen", "basis=usd", "basis=real"]),
+        ("anime-growth run -p articles=ann", ["articles=ann_record_market"]),
+        ("anime-growth run -p series=studio.o", ["series=studio.overseas"]),
+        ("anime-growth runs --status f", ["failed"]),
+        ("anime-growth diff p", ["published"]),
+        ("anime-growth diff published l", ["latest"]),
+        ("anime-growth verify 2026", ["20260101T000002Z", "20260101T000001Z"]),
+        ("anime-growth trace market.overseas.growth.2024", ["market.overseas.growth.2024"]),
+        ("anime-growth trace claim.ann_record_market.A01", ["claim.ann_record_market.A01"]),
+        ("anime-growth trace market.overseas.growth.2024 --run la", ["latest"]),
+        ("anime-growth package data/raw/a", [
+            "data/raw/aja/2025",
+            "data/raw/articles/anime_overtakes_autos",
+            "data/raw/articles/ann_record_market",
+        ]),
+        ("anime-growth trace no.such.key", []),
+    ],
+)  # fmt: skip
+def test_a_shell_is_offered_what_may_come_next(completed, line, offered):
+    assert completed(line) == offered
+
+
+@pytest.mark.parametrize(
+    ("shell", "shown"), [("zsh", '"20260101T000002Z":"basis=usd"'), ("fish", "20260101T000002Z\tbasis=usd")]
+)
+def test_other_shells_are_told_what_a_run_was_made_with_as_well(completed, shell, shown):
+    assert any(shown in line for line in completed("anime-growth verify 2026", shell))
+
+
+@pytest.mark.parametrize("words", ["trace ", "verify ", "run -p ", "package "])
+def test_where_nothing_can_be_read_a_shell_is_offered_what_is_known_and_no_error(completed, study, words):
+    shutil.rmtree(study / "data")
+    assert set(completed(f"anime-growth {words}")) <= {"published"} | {
+        *(f"{name}={value}" for name, value in parameters.Parameters().model_dump().items()),
+        *("basis=usd", "basis=real"),
+    }
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_is_given_a_script_that_asks_for_completions(shell):
+    program = Path(sys.executable).parent / "anime-growth"
+    asked = {**os.environ, "_ANIME_GROWTH_COMPLETE": f"source_{shell}"}
+    script = subprocess.run([program], env=asked, capture_output=True, text=True, timeout=60).stdout
+    assert f"_ANIME_GROWTH_COMPLETE=complete_{shell}" in script
+    if shutil.which(shell):
+        done = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- what to do next --------------------------------------------------------------------------------
+def test_a_run_says_what_may_come_next_to_people_only(anime_growth, made):
+    done = anime_growth("run")
+    assert re.fullmatch(r"Report: \S+/report\.html\n", done.stdout)
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("Next: ") and "`anime-growth verify latest`" in said
+    assert anime_growth("run", "--log-format", "json").stderr == ""
+
+
+def test_every_command_named_in_what_may_come_next_exists():
+    text = Path(cli.__file__).read_text(encoding="utf-8")
+    named = re.findall(r"`anime-growth (\w+)", text)
+    assert len(named) > 5 and set(named) <= {*COMMANDS}
+
+
+@pytest.mark.parametrize(
+    ("code", "against", "said"),
+    [
+        (0, "published", "nothing, all is as it was published."),
+        (0, "latest", "`anime-growth publish` makes this run the reference"),
+        (20, "latest", "`anime-growth diff 20260101T000001Z latest --attribute`"),
+    ],
+)
+def test_verifying_says_what_its_certificate_means_to_do(
+    anime_growth, made, monkeypatch, tmp_path, code, against, said
+):
+    anime_growth("run")
+    (tmp_path / "certificate.md").write_text("# A verdict.\n")
+    monkeypatch.setattr(verify, "verify", lambda *_, **__: (tmp_path, code))
+    done = anime_growth("verify", against)
+    assert done.exit_code == code and done.stdout.splitlines()[0] == "A verdict."
+    assert said in done.stderr
+
+
+def test_an_empty_list_of_runs_says_how_to_make_one(anime_growth, made):
+    assert "Next: `anime-growth run` makes one." in anime_growth("runs").stderr
+    anime_growth("run")
+    assert "Next: ask for fewer conditions." in anime_growth("runs", "--status", "failed").stderr
 
 
 # --- what is not imported costs nothing --------------------------------------------------------------
@@ -234,7 +388,15 @@ except SystemExit as end:
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], ["run", "--help"], ["trace", "market.overseas.growth.2024"], ["runs"], ["run"]],
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["verify", "--help"],
+        ["publish", "--help"],
+        ["trace", "market.overseas.growth.2024"],
+        ["runs"],
+        ["run"],
+    ],
     ids=" ".join,
 )
 def test_a_command_imports_no_library_that_it_does_not_use(anime_growth, made, study, command):

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+import json
 import re
 import urllib.request
 from html.parser import HTMLParser

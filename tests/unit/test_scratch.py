@@ -76,7 +76,7 @@ def test_the_run_made_in_the_clone_comes_home_whole_and_is_the_latest(study):
     folder = run(on_step=lambda at_work, done: steps.append((at_work, done)))
     assert folder == paths.runs() / RUN_ID and (paths.runs() / "latest").resolve() == folder
     assert (folder / "tables").is_dir() and (folder / "certificate.json").is_file()
-    assert steps == [(["01_clean_figures"], 0)]
+    assert steps == [(["01_clean_figures"], [])]
 
 
 def test_the_clone_is_clean_and_is_told_limits_and_how_the_network_is_cut(study, monkeypatch):

@@ -321,6 +321,24 @@ def test_a_draft_measures_the_file_and_leaves_the_day_of_reading_to_a_person(stu
     assert len(draft["resources"]) == 1
 
 
+def test_a_draft_takes_the_day_of_reading_where_it_is_given_and_refuses_what_is_none(study):
+    folder = new_edition(study)
+    assert sources.describe(folder, "2026-10-30")["accessed"] == "2026-10-30"
+    with pytest.raises(InputError, match="--accessed yesterday: is no day. Write for example 2026-11-30"):
+        sources.describe(folder, "yesterday")
+
+
+def test_a_table_that_only_its_own_package_knows_is_described_by_that(study):
+    folder = new_edition(study)
+    draft = sources.describe(folder, "2026-10-30")
+    (folder / EDITIONS).rename(folder / "fair.csv")
+    draft["resources"][0] |= {"name": "fair", "path": "fair.csv", "bytes": 0, "hash": ""}
+    (folder / "datapackage.json").write_text(json.dumps({**draft, "title": "A fair"}), encoding="utf-8")
+    again = sources.describe(folder)
+    assert (again["title"], again["accessed"]) == ("A fair", "2026-10-30")
+    assert again["resources"][0]["bytes"] == (folder / "fair.csv").stat().st_size
+
+
 def test_a_draft_for_a_file_that_no_package_knows_is_refused(study):
     folder = new_edition(study)
     (folder / EDITIONS).rename(folder / "aja_markets.csv")

@@ -297,7 +297,7 @@ def test_a_source_that_is_not_registered_is_said_to_be_unknown(entries, study):
 def test_a_folder_without_a_run_is_named(study):
     answer = command("sales.all.growth.2024", "--run", study / "nowhere")
     assert (answer.exit_code, answer.stdout) == (2, "")
-    assert "nowhere: holds no finished run" in answer.stderr
+    assert "nowhere: is not there. Name a run as `anime-growth runs` lists it" in answer.stderr
 
 
 @pytest.mark.parametrize(
