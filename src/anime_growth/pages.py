@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from anime_growth import data_package, links, paper, paths, report
 from anime_growth.claims import VERDICTS
+from anime_growth.pipeline import alternative_text
 from anime_growth.steps import STEPS
 from anime_growth.trace import Record
 
@@ -112,13 +113,15 @@ def _notebooks(folder: Path) -> Iterator[tuple[str, str]]:
     exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
     colours = Markup(f"<style>{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}</style>")
-    saved = {_title(path.read_text(encoding="utf-8")): path.name for path in folder.glob("figures/*.svg")}
+    saved = {_title(path.read_text(encoding="utf-8")): path for path in folder.glob("figures/*.svg")}
     for name in STEPS:
         notebook = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
         for output in (one for cell in notebook.cells for one in cell.get("outputs", ())):
             drawn = _title(output.get("data", {}).get("image/svg+xml", ""))
             if drawn and drawn in saved:  # it lies beside the page already
-                output["svg_filename"] = f"../figures/{saved[drawn]}"
+                figure = saved[drawn]
+                shown = report.picture(figure.stem, svg := figure.read_bytes(), alternative_text(svg), top="../")
+                output["data"] = {"text/html": str(shown)}
         body, _ = exporter.from_notebook_node(notebook)
         title = next(
             (line[2:] for cell in notebook.cells for line in cell.source.splitlines() if line[:2] == "# "), name
@@ -147,6 +150,7 @@ def _certificate(folder: Path) -> str:
                 f"\nThe certificate of the published results says:\n\n{_lower(published.read_text(encoding='utf-8'))}"
             )
     body = MarkdownIt("commonmark").enable("table").render(told)
+    body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
     context = {"title": "Certificate", "body": Markup(body)}
     _write(folder / "certificate.html", "text.html.j2", context)
     return told.splitlines()[0].lstrip("# ").rstrip(".") if own.exists() else NO_CERTIFICATE

@@ -59,11 +59,15 @@ VERDICTS_MARK = "<!-- verdicts -->"
 TITLE_LENGTH = 70
 
 
-def picture(name: str, svg: bytes, alt: str) -> Markup:
-    """A figure of the run as an element with its alternative text, fetched from its file when it comes into view."""
+def picture(name: str, svg: bytes, alt: str, top: str = "") -> Markup:
+    """A figure of the run as an element with its alternative text, fetched from its file when it comes into view.
+
+    `top` leads from the page to the run's folder.
+    """
     size = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     room = Markup(' width="{:.0f}" height="{:.0f}"').format(float(size[1]), float(size[2])) if size else ""
-    return Markup('<figure><img alt="{}" src="figures/{}.svg"{} loading="lazy"></figure>').format(alt, name, room)
+    shown = Markup('<figure><img alt="{}" src="{}figures/{}.svg"{} loading="lazy"></figure>')
+    return shown.format(alt, top, name, room)
 
 
 def record_of(q: Quantities, tables: Mapping[str, pd.DataFrame]) -> Record:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from anime_growth import pages as site
+from anime_growth import paths
 from tests.end_to_end.conftest import TOP, shell
 
 # One worker has the browser, so that not more than one runs at a time.
@@ -41,12 +43,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def pages(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with nothing but the pages of the report, as notebook 6 makes them of the published results."""
+    """The folder of a run, with its pages as they are made of the published results."""
     runs = tmp_path_factory.mktemp("runs")
     narrative = f".venv/bin/papermill --engine forked notebooks/06_narrative.ipynb {runs}/06_narrative.ipynb"
-    done = shell(narrative, ANIME_GROWTH_RUNS=str(runs))
+    done = shell(narrative, ANIME_GROWTH_RUNS=str(runs), ANIME_GROWTH_PART="06_narrative")
     assert done.returncode == 0, done.stderr[-2000:]
-    folder = tmp_path_factory.mktemp("pages")
-    for page in (runs / "interactive").glob("*.html"):
-        shutil.copy(page, folder)
+    folder = tmp_path_factory.mktemp("pages") / "run"
+    shutil.copytree(paths.published(), folder)
+    shutil.copytree(runs / "interactive", folder, dirs_exist_ok=True)
+    shutil.copytree(paths.notebooks(), folder / "notebooks", ignore=shutil.ignore_patterns("README.md", ".*"))
+    site.build(folder)
     return folder

@@ -46,7 +46,7 @@ def visit(browser: Browser, pages: Path) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert complaints == []
-    known = {path.as_uri() for path in pages.iterdir()}
+    known = {path.as_uri() for path in pages.rglob("*")}
     assert asked and {address.split("#")[0] for address in asked} <= known
 
 
@@ -68,7 +68,7 @@ def shown(page: Page) -> list[str]:
 
 def expect_claims(page: Page, chosen: pd.DataFrame) -> None:
     """The table of verdicts shows these claims, no others, and says how many they are."""
-    expect(page.get_by_role("status")).to_have_text(f"{len(chosen)} of {len(CLAIMS)} shown")
+    expect(page.locator("#filter").get_by_role("status")).to_have_text(f"{len(chosen)} of {len(CLAIMS)} shown")
     assert shown(page) == list(chosen.index)
 
 
@@ -200,7 +200,9 @@ def serious(page: Page) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("width, scheme", [(PHONE, "light"), (DESKTOP, "dark")])
-@pytest.mark.parametrize("name", ["report", "trace"])
+@pytest.mark.parametrize(
+    "name", ["report", "trace", "index", "article-ann_record_market", "certificate", "notebooks/04_project_targets"]
+)
 def test_axe_finds_nothing_serious(visit, name, width, scheme):
     """With a tip open and buttons pressed; of the sections of the trace page, all alike, a part, for axe is slow."""
     page = visit(f"{name}.html", width, color_scheme=scheme, bypass_csp=True)
@@ -209,10 +211,43 @@ def test_axe_finds_nothing_serious(visit, name, width, scheme):
             button.click()
         tabbed_to_number(page)
         expect(page.locator(OPEN_TIP)).to_have_count(1)
-    else:
+    elif name == "trace":
         page.get_by_role("searchbox").fill("market.overseas.growth")
         assert len(shown(page)) > 20
     assert serious(page) == {}
+
+
+# --- a projection to choose -------------------------------------------------------------------------
+def test_a_projection_is_chosen_by_keyboard_and_the_address_keeps_it(visit, pages):
+    explored = pd.read_csv(pages / "tables" / "explored.csv")
+    page = visit("report.html")
+    told, drawn = page.locator("#choose").get_by_role("status"), "document.querySelector('#chart canvas').toDataURL()"
+    expect(told).to_contain_text("drift")
+    before = page.evaluate(drawn)
+    page.get_by_label("Model").select_option("local_linear")
+    page.get_by_label("First year").select_option("2012")
+    page.locator("#choose select[name=basis]").focus()
+    page.keyboard.press("d")  # dollars
+    wanted = explored.query("model == 'local_linear' and start_year == 2012 and basis == 'usd'").iloc[-1]
+    expect(told).to_contain_text(f"from 2012 in dollars: the median of {wanted['year']} is {wanted['p50']:.3g} bn USD")
+    assert page.evaluate(drawn) != before
+    assert page.url.endswith("#explore?model=local_linear&start=2012&basis=usd")
+    sent = visit(page.url.rsplit("/", 1)[1])
+    expect(sent.locator("#choose").get_by_role("status")).to_have_text(told.inner_text())
+    assert sent.evaluate(drawn) == page.evaluate(drawn)
+
+
+def test_an_address_that_asks_for_no_such_projection_shows_the_runs_own(visit):
+    page = visit("report.html#explore?model=oracle&start=1900&basis=gold")
+    expect(page.locator("#choose").get_by_role("status")).to_contain_text("drift (average growth) from 2002 in yen")
+
+
+def test_figures_come_when_they_are_looked_at_and_the_first_view_is_small(visit, pages):
+    page = visit("report.html")
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
+    figures = [pages / "figures" / name.rsplit("/", 1)[1] for name in loaded if name.endswith(".svg")]
+    assert len(figures) < len(page.locator("figure img").all())
+    assert sum(path.stat().st_size for path in [pages / "report.html", *figures]) < 1e6
 
 
 def test_the_dark_scheme_is_dark_and_paper_is_not(visit):
@@ -242,14 +277,16 @@ def test_on_a_phone_no_page_is_wider_than_the_screen_and_what_is_scrolls_by_keyb
 
 
 def test_paper_shows_what_is_folded_on_the_screen_and_the_addresses_of_sources(visit):
-    page = visit("report.html#verdicts?verdict=contradicted")
-    folded = page.locator("details table")
-    visible = "tables => tables.map(table => table.checkVisibility({contentVisibilityAuto: true}))"
+    page = visit("index.html")
+    folded = page.locator("details ul")
+    visible = "lists => lists.map(list => list.checkVisibility({contentVisibilityAuto: true}))"
     assert not any(folded.evaluate_all(visible))
     page.emulate_media(media="print")
     assert folded.count() and all(folded.evaluate_all(visible))
+    page = visit("report.html#verdicts?verdict=contradicted")
+    page.emulate_media(media="print")
     expect(page.locator("nav")).to_be_hidden()
-    expect(page.get_by_role("status")).to_be_visible()  # it tells that rows were left out
+    expect(page.locator("#filter").get_by_role("status")).to_be_visible()  # it tells that rows were left out
     link = page.locator("#sources + ul a[href^=http]").first
     printed = link.evaluate("link => getComputedStyle(link, '::after').content")
     assert link.get_attribute("href") in printed
