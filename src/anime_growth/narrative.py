@@ -22,8 +22,8 @@ from anime_growth.checks import ROUNDING_JPY_100M
 from anime_growth.claims import CAVEAT, CONTRADICTED, NOT_CHECKABLE, ONLY_AT, SUPPORTED
 from anime_growth.describe import contiguous, in_spans
 from anime_growth.languages import ENGLISH, TEMPLATES, WITHOUT_SPACES, say, speaking, spoken
-from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name, series_words
-from anime_growth.series import ALTERNATING, BASIS_WORDS, LATER_STARTS, SIGNIFICANT, slug_of
+from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name
+from anime_growth.series import ALTERNATING, LATER_STARTS, SIGNIFICANT, named, slug_of
 
 _IN_BRACES = re.compile(r"(\{[^{}]*\})")
 # Characters that would make a link, an emphasis or an element of what is only quoted.
@@ -305,9 +305,7 @@ def limits(context: Mapping[str, Any], q: Quantities) -> str:
     return "\n".join(" ".join(line.split()) for line in lines if line.strip()) + "\n"
 
 
-def _render(
-    templates: Mapping[str, str], context: Mapping[str, Any], q: Quantities, as_html: bool = False
-) -> str:
+def _render(templates: Mapping[str, str], context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
     helpers = {rule.__name__: rule for rule in (words.cardinal, words.counted, words.how_many, words.part_of)}
     language = context["language"]
     with speaking(language):
@@ -594,7 +592,7 @@ def _sample(slug: str, trends: pd.DataFrame, q: Quantities) -> dict[str, Any]:
         "tr": f"trend.{slug}",
         "pj": f"projection.{slug}",
         "is_overseas": slug == "overseas",
-        "subject_words": series_words(str(trends["series"].iloc[0])) + say(BASIS_WORDS[str(trends["basis"].iloc[0])]),
+        "subject_words": named(str(trends["series"].iloc[0]), str(trends["basis"].iloc[0])),
         "is_unsure": f"trend.{slug}.drift.growth" in q and q[f"trend.{slug}.drift.growth"].confidence == "low",
         "at_bounds": [
             row.model for row in trends.itertuples() if "at their bounds" in row.remark or "one side of" in row.remark

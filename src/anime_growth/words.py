@@ -143,7 +143,9 @@ def pace(now: float, before: float) -> str:
     >>> pace(26.0, 18.0), pace(18.0, 26.0), pace(18.0, 18.0), pace(26.0, -3.0)
     ('accelerated from', 'slowed from', 'stayed at', '')
     """
-    return say(by_comparison(now, before, "accelerated from", "slowed from", "stayed at")) if min(now, before) > 0 else ""
+    return (
+        say(by_comparison(now, before, "accelerated from", "slowed from", "stayed at")) if min(now, before) > 0 else ""
+    )
 
 
 def speed(left: float, right: float) -> str:
