@@ -22,6 +22,7 @@ from markupsafe import Markup
 from anime_growth import cells, codebook, doubts, links, narrative, paths, trace
 from anime_growth.claims import VERDICTS
 from anime_growth.errors import InputError
+from anime_growth.languages import ENGLISH, say, speaking, spoken
 from anime_growth.quantities import MODEL_WORDS, Quantities
 from anime_growth.series import slug_of
 from anime_growth.trace import Record
@@ -72,7 +73,7 @@ def model_rows(trends: pd.DataFrame, scores: pd.DataFrame, q: Quantities) -> lis
     rows = []
     for record in trends.to_dict("records"):
         base = f"{slug_of(record['series'], record['basis'])}.{record['model']}"
-        row = {"model": MODEL_WORDS[record["model"]], "remark": str(record.get("remark") or "")}
+        row = {"model": say(MODEL_WORDS[record["model"]]), "remark": str(record.get("remark") or "")}
         for column, (_, digits, measure) in MODEL_COLUMNS.items():
             value = record.get(column)
             text = "–" if value is None or pd.isna(value) else number_text(float(value), digits)
@@ -103,7 +104,8 @@ def verdict_rows(verdicts: pd.DataFrame, q: Quantities) -> list[dict[str, Any]]:
 
 def _computed(text: str, claim: str, evidence: list[str], q: Quantities) -> Markup:
     """A computed value with its provenance: what reads as a quantity links to it, the rest to the claim's judgement."""
-    known = {f"{q[key].label}: {q[key].text}": key for key in evidence if key in q}
+    with speaking(ENGLISH):  # the language in which verdicts.csv tells it
+        known = {f"{q[key].label}: {q[key].text}": key for key in evidence if key in q}
     parts = []
     for part in links.split(text):
         if part in known:
@@ -151,14 +153,30 @@ def write_html(
     record: Record,
     parameters: Mapping[str, Mapping[str, Any]],
     headers: Mapping[str, Iterable[str]],
+    language: str = ENGLISH,
 ) -> str:
-    """The report as HTML text.
+    """The report as HTML text in `language`.
 
     `told` is the narrative with marks `<!-- figure: name -->` and `<!-- verdicts -->`; `figures` maps
     names to SVG bytes and alternative text. A figure that the narrative does not place is shown after
     the tables. `record` comes from `record_of`, `parameters` from pipeline.Step.parameters_behind,
     `headers` (the columns of each table) from codebook.headers.
     """
+    with speaking(language):
+        return _report(told, figures, verdicts, trends, scores, tables, record, parameters, headers)
+
+
+def _report(
+    told: str,
+    figures: Mapping[str, tuple[bytes, str]],
+    verdicts: pd.DataFrame,
+    trends: pd.DataFrame,
+    scores: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    record: Record,
+    parameters: Mapping[str, Mapping[str, Any]],
+    headers: Mapping[str, Iterable[str]],
+) -> str:
     q = record.q
     before, _, after = told.partition(VERDICTS_MARK)
     parts = {"before": _rendered(before, figures), "after": _rendered(after, figures)}
@@ -224,26 +242,40 @@ def _rendered(told: str, figures: Mapping[str, tuple[bytes, str]]) -> Markup:
             body = body.replace(f"<!-- figure: {name} -->", picture(*figures[name]))
 
     def named(heading: re.Match[str]) -> str:
-        return f'<h2 id="{re.sub("[^a-z]+", "-", heading[1].lower()).strip("-")}">{heading[1]}</h2>'
+        return f'<h2 id="{anchor(heading[1])}">{heading[1]}</h2>'
 
     return Markup(re.sub(r"<h2>([^<]*)</h2>", named, body))
+
+
+def anchor(heading: str) -> str:
+    """The name of a heading in addresses.
+
+    >>> anchor("How this could be wrong")
+    'how-this-could-be-wrong'
+    """
+    return re.sub(r"\W+", "-", heading.lower()).strip("-")
 
 
 def _tip(key: str, record: Record) -> dict[str, str]:
     """What a reader sees beside a number: what it is, its unit and method, and who printed it."""
     item, edition = record.q[key], record.edition(key)
-    trust = [f"edition {edition}" if edition else "", f"{item.confidence} confidence", ", ".join(item.caveats)]
+    trust = [
+        say("edition {edition}", edition=edition) if edition else "",
+        say(f"{item.confidence} confidence"),
+        ", ".join(item.caveats),
+    ]
     method = record.method(key) if len(record.method(key)) <= TITLE_LENGTH else record.method(key).split("(")[0]
-    told = " · ".join(part for part in (f"unit: {item.unit}", f"method: {method}", *trust) if part)
+    made = (say("unit: {unit}", unit=item.unit), say("method: {method}", method=method))
+    told = " · ".join(part for part in (*made, *trust) if part)
     return {"key": key, "label": item.label, "told": told, "sources": _first_source(record.source_ids(key), record)}
 
 
 def _claim_tip(row: Mapping[str, Any], record: Record) -> dict[str, str]:
-    label = f"value computed for claim {row['claim_id']}, {row['article_words']}"
+    label = say("value computed for claim {claim}, {article}", claim=row["claim_id"], article=row["article_words"])
     return {
         "key": row["key"],
         "label": f"{label}: {row['subject']}, {row['measure']}",
-        "told": f"method: the claim's rule in rules.yml, from {', '.join(row['evidence'])}",
+        "told": say("method: the claim's rule in rules.yml, from {keys}", keys=", ".join(row["evidence"])),
         "sources": _first_source(row["sources"], record),
     }
 
@@ -255,12 +287,12 @@ def _first_source(ids: list[str], record: Record) -> str:
     title = record.sources.get(ids[0], {}).get("title", "")
     told = f" ({textwrap.shorten(title, TITLE_LENGTH, placeholder=' …')})" if title else ""
     rest = f", {', '.join(ids[1:])}" if len(ids) > 1 else ""
-    return f"source{'s' if rest else ''}: {ids[0]}{told}{rest}"
+    return say("sources: {told}" if rest else "source: {told}", told=f"{ids[0]}{told}{rest}")
 
 
 def _source_words(name: str, record: Record) -> Markup:
     row = record.sources.get(name)
-    return links.source(row) if row else Markup("not in the register of sources")
+    return links.source(row) if row else Markup(say("not in the register of sources"))
 
 
 def _commit() -> str:
@@ -275,11 +307,18 @@ def _commit() -> str:
 
 
 # --- the trace page -------------------------------------------------------------------------------
-def write_trace(page: str, verdicts: pd.DataFrame, tables: Mapping[str, pd.DataFrame], record: Record) -> str:
+def write_trace(
+    page: str, verdicts: pd.DataFrame, tables: Mapping[str, pd.DataFrame], record: Record, language: str = ENGLISH
+) -> str:
     """The trace page of a report: a section for each number that `page` links to and for all it rests on.
 
     Sections are named by the quantity's key, or `claim.<article>.<claim_id>` for a judgement.
     """
+    with speaking(language):
+        return _trace(page, verdicts, tables, record)
+
+
+def _trace(page: str, verdicts: pd.DataFrame, tables: Mapping[str, pd.DataFrame], record: Record) -> str:
     claims = [row for row in verdict_rows(verdicts, record.q) if row["computed"]]
     shown = [key for key in links.keys_in(page) if key in record.q]
     below = dict.fromkeys(name for key in shown for name in record.behind(key))
@@ -333,6 +372,12 @@ def _listed_sources(ids: Iterable[str], record: Record) -> list[dict[str, Any]]:
     return [{"id": name, "words": _source_words(name, record)} for name in ids]
 
 
+def _said(english: str, **values: object) -> Markup:
+    """A text of the page's own in the language of now; values are escaped, the catalogues' texts are trusted."""
+    text = Markup(say(english))
+    return text.format(**values) if values else text
+
+
 def _page(template: str, context: Mapping[str, Any]) -> str:
     """A page of its own: the style and the script stand in it, and it may load nothing and run no other script."""
     style, script = ((narrative.TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
@@ -345,5 +390,8 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
         "policy": policy,
         "number": links.number,
         "fragment": links.fragment,
+        "anchor": anchor,
+        "language": spoken(),
+        "_": _said,
     }
     return narrative.environment().get_template(template).render(**context, **around)
