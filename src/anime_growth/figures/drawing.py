@@ -95,7 +95,7 @@ TITLE, SUBTITLE, LABEL, SMALL = 13.0, 9.5, 8.5, 7.5  # points
 FONT = "DejaVu Sans"
 FONTS = {"ja": ("matplotlib_fontja", "fonts/ipaexg.ttf")}
 _LOOK = {
-    **{"font.family": "sans-serif", "font.size": LABEL, "text.color": INK},
+    **{"font.size": LABEL, "text.color": INK},
     **{"axes.edgecolor": QUIET, "axes.labelcolor": QUIET, "axes.labelsize": LABEL, "axes.grid.axis": "y"},
     # A heading's height is given: matplotlib would measure all ticks at each drawing to find the same.
     **{"axes.titlesize": LABEL + 0.5, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titley": 1.0},
@@ -108,7 +108,7 @@ End = tuple[float, float, str, str]  # x, y, words, colour
 
 def _theme(**more: Any) -> AbstractContextManager[None]:
     """The look of all figures, whatever the reader's own settings are; undone on leaving."""
-    fonts = {"font.sans-serif": [*_own_font(spoken()), FONT]}
+    fonts = {"font.family": [*_own_font(spoken()), FONT]}  # what the first lacks, the next writes
     return matplotlib.style.context(["default", sns.axes_style("whitegrid"), {**_LOOK, **fonts, **more}])
 
 
