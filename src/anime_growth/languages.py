@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+
+from anime_growth.errors import InputError
 
 ENGLISH = "en"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -18,6 +21,8 @@ CATALOGUES = {
     ENGLISH: (),
     "ja": ("words.ja.yml", "figures.ja.yml", "report.ja.yml"),
 }
+# The font of those that common fonts cannot write: its name, its package and its file there.
+FONTS = {"ja": ("IPAexGothic", "matplotlib_fontja", "fonts/ipaexg.ttf")}
 # Those that group numbers by ten thousands, each power with a name: 2.17 trillion is 2 cho 1702 oku.
 BY_TEN_THOUSANDS = ("ja",)
 # Those whose words stand without spaces between them.
@@ -67,3 +72,17 @@ def _catalogue(language: str) -> Mapping[str, str]:
     for name in CATALOGUES[language]:
         found |= yaml.safe_load((TEMPLATES / name).read_text(encoding="utf-8"))
     return found
+
+
+def font_file() -> Path | None:
+    """The file of the font that the language of now needs; none where common fonts do.
+
+    Only the package's file is used: to import the package would change matplotlib's settings for good.
+    """
+    if spoken() not in FONTS:
+        return None
+    _, package, file = FONTS[spoken()]
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise InputError(f"language {spoken()}", f"its font's package {package} is missing", "Run `make .venv/ready`")
+    return Path(found.origin).parent / file

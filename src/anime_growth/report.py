@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import textwrap
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from markupsafe import Markup
 from anime_growth import cells, codebook, doubts, links, narrative, paths, trace
 from anime_growth.claims import VERDICTS
 from anime_growth.errors import InputError
-from anime_growth.languages import ENGLISH, say, speaking, spoken
+from anime_growth.languages import ENGLISH, FONTS, font_file, say, speaking, spoken
 from anime_growth.quantities import MODEL_WORDS, Quantities
 from anime_growth.series import slug_of
 from anime_growth.trace import Record
@@ -88,24 +89,25 @@ def verdict_rows(verdicts: pd.DataFrame, q: Quantities) -> list[dict[str, Any]]:
 
     `key` names the judgement on the trace page: `claim.<article>.<claim_id>`.
     """
-    rows = []
-    for row in verdicts.to_dict("records"):
-        key, evidence = f"claim.{row['article']}.{row['claim_id']}", links.split(row["evidence"])
-        shown = {
-            "key": key,
-            "evidence": evidence,
-            "sources": links.split(row["sources"]),
-            "computed": _computed(row["computed"], key, evidence, q),
-            "caveat": links.filled(doubts.caveat(row), q),
-        }
-        rows.append(row | shown)
-    return rows
+    with speaking(ENGLISH):  # as verdicts.csv and rules.yml tell them
+        return [_verdict_row(row, q) for row in verdicts.to_dict("records")]
+
+
+def _verdict_row(row: Mapping[str, Any], q: Quantities) -> dict[str, Any]:
+    key, evidence = f"claim.{row['article']}.{row['claim_id']}", links.split(row["evidence"])
+    shown = {
+        "key": key,
+        "evidence": evidence,
+        "sources": links.split(row["sources"]),
+        "computed": _computed(row["computed"], key, evidence, q),
+        "caveat": links.filled(doubts.caveat(row), q),
+    }
+    return {**row, **shown}
 
 
 def _computed(text: str, claim: str, evidence: list[str], q: Quantities) -> Markup:
     """A computed value with its provenance: what reads as a quantity links to it, the rest to the claim's judgement."""
-    with speaking(ENGLISH):  # the language in which verdicts.csv tells it
-        known = {f"{q[key].label}: {q[key].text}": key for key in evidence if key in q}
+    known = {f"{q[key].label}: {q[key].text}": key for key in evidence if key in q}
     parts = []
     for part in links.split(text):
         if part in known:
@@ -118,10 +120,11 @@ def _computed(text: str, claim: str, evidence: list[str], q: Quantities) -> Mark
 
 def doubt_rows(found: pd.DataFrame, q: Quantities) -> list[dict[str, Any]]:
     """A table of doubts with its numbers linked."""
-    return [
-        row | {"say": links.filled(row["say"], q), "sources": links.split(row["sources"])}
-        for row in found.to_dict("records")
-    ]
+    with speaking(ENGLISH):  # as doubts tells them
+        return [
+            row | {"say": links.filled(row["say"], q), "sources": links.split(row["sources"])}
+            for row in found.to_dict("records")
+        ]
 
 
 def published_slips() -> pd.DataFrame | None:
@@ -182,11 +185,12 @@ def _report(
     parts = {"before": _rendered(before, figures), "after": _rendered(after, figures)}
     claims = verdict_rows(verdicts, q)
     models = model_rows(trends, scores, q)
-    tried = {
-        "Breaks in the series": doubts.across_breaks(tables["breaks"], q, links.keys_in(before + after)),
-        "Diagnostics that failed": doubts.failed_diagnostics(trends, scores, q),
-        "Sources that disagree": doubts.disagreements(tables["checks"], verdicts),
-    }
+    with speaking(ENGLISH):
+        tried = {
+            "Breaks in the series": doubts.across_breaks(tables["breaks"], q, links.keys_in(before + after)),
+            "Diagnostics that failed": doubts.failed_diagnostics(trends, scores, q),
+            "Sources that disagree": doubts.disagreements(tables["checks"], verdicts),
+        }
     wrong = {title: doubt_rows(found, q) for title, found in tried.items()}
     linked = [
         *parts.values(),
@@ -196,8 +200,9 @@ def _report(
     ]
     evidence = (key for row in claims for key in row["evidence"])
     shown = list(dict.fromkeys(key for key in (*links.keys_in("".join(linked)), *evidence) if key in q))
-    wrong["Numbers that rest on weak rows"] = doubt_rows(doubts.weak_rows(shown, record), q)
-    wrong["Slips in the raw figures"] = doubt_rows(doubts.slips(published_slips()), q)
+    with speaking(ENGLISH):
+        wrong["Numbers that rest on weak rows"] = doubt_rows(doubts.weak_rows(shown, record), q)
+        wrong["Slips in the raw figures"] = doubt_rows(doubts.slips(published_slips()), q)
     families = codebook.as_rows(record)
     rows = [*claims, *(row for table in wrong.values() for row in table)]
     ids = {name for row in rows for name in row["sources"]} | {name for family in families for name in family.sources}
@@ -382,7 +387,8 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
     """A page of its own: the style and the script stand in it, and it may load nothing and run no other script."""
     style, script = ((narrative.TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    allowed = f"img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    font = "font-src data:; " if font_file() else ""
+    allowed = f"img-src data:; {font}style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {allowed}"
     around = {
         "css": Markup(style),
@@ -393,5 +399,23 @@ def _page(template: str, context: Mapping[str, Any]) -> str:
         "anchor": anchor,
         "language": spoken(),
         "_": _said,
+        "english": Markup(' lang="en"') if spoken() != ENGLISH else "",
     }
-    return narrative.environment().get_template(template).render(**context, **around)
+    page = narrative.environment().get_template(template).render(**context, **around)
+    return page.replace("</head>", f"<style>{_font_for(page)}</style>\n</head>", 1) if font_file() else page
+
+
+def _font_for(page: str) -> str:
+    """The letters of a page as a font that it carries itself, so that it can be read where no font has them."""
+    from fontTools.subset import Options, Subsetter, load_font, save_font  # only for a language with its own font
+
+    options, file = Options(flavor="woff", layout_features=[], notdef_outline=True), font_file()
+    font = load_font(str(file), options)
+    cut = Subsetter(options)
+    cut.populate(text="".join(sorted({letter for letter in page if letter > "\u2e7f"})))
+    cut.subset(font)
+    woff = BytesIO()
+    save_font(font, woff, options)
+    data = base64.b64encode(woff.getvalue()).decode("ascii")
+    name, *_ = FONTS[spoken()]
+    return f'@font-face {{ font-family: "{name}"; src: url(data:font/woff;base64,{data}) format("woff"); }}'

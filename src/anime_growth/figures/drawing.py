@@ -1,7 +1,6 @@
 """What all figures share: colours, data columns, the look, words for numbers, paper, and parts of figures."""
 
 import functools
-import importlib.util
 import itertools
 import math
 import re
@@ -11,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import matplotlib.style
@@ -21,7 +19,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.font_manager import fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
@@ -29,8 +27,7 @@ from scipy.optimize import isotonic_regression
 
 from anime_growth import units
 from anime_growth.describe import contiguous
-from anime_growth.errors import InputError
-from anime_growth.languages import ENGLISH, WITHOUT_SPACES, say, speaking, spoken
+from anime_growth.languages import ENGLISH, FONTS, WITHOUT_SPACES, font_file, say, speaking, spoken
 from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name
 from anime_growth.units import JPY_100M, JPY_TRN, PERCENT, number_text
 from anime_growth.words import capital
@@ -89,11 +86,9 @@ COLUMNS = {
 }
 
 WIDTH, MARGIN = 8.0, 0.15  # inches
-FULL_WIDTH = 1.75  # mean letters
+FULL_WIDTH = 1.85  # mean letters
 TITLE, SUBTITLE, LABEL, SMALL = 13.0, 9.5, 8.5, 7.5  # points
-# matplotlib's own font, and for a language that it cannot write, the package and file of one that can.
-FONT = "DejaVu Sans"
-FONTS = {"ja": ("matplotlib_fontja", "fonts/ipaexg.ttf")}
+FONT = "DejaVu Sans"  # matplotlib's own; a language that it cannot write has one of its own
 _LOOK = {
     **{"font.size": LABEL, "text.color": INK},
     **{"axes.edgecolor": QUIET, "axes.labelcolor": QUIET, "axes.labelsize": LABEL, "axes.grid.axis": "y"},
@@ -114,21 +109,13 @@ def _theme(**more: Any) -> AbstractContextManager[None]:
 
 @functools.cache
 def _own_font(language: str) -> list[str]:
-    """The name of a language's own font, made known to matplotlib.
-
-    Only the package's file is used: to import the package would change matplotlib's settings for good.
-    """
-    if language not in FONTS:
+    """The name of a language's own font, made known to matplotlib."""
+    with speaking(language):
+        file = font_file()
+    if file is None:
         return []
-    package, file = FONTS[language]
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
-        raise InputError(
-            f"font of language {language}", f"package {package} is missing", "Make .venv again with `make`"
-        )
-    path = Path(found.origin).parent / file
-    fontManager.addfont(path)
-    return [FontProperties(fname=path).get_name()]
+    fontManager.addfont(file)
+    return [FONTS[language][0]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -213,6 +200,11 @@ def signed(value: float) -> str:
     return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
+def signed_percent(value: float) -> str:
+    """A percentage with its sign."""
+    return say(PERCENT.text).format(signed(value))
+
+
 def trn(value: Any) -> Any:
     """Oku-yen as trillion JPY [number, array or column]."""
     return units.convert(value, JPY_100M, JPY_TRN)
@@ -262,18 +254,20 @@ def folded(text: str, most: int) -> list[str]:
     """`text` in lines of at most `most` letters, broken at spaces or, without them, where the language allows it."""
     if spoken() not in WITHOUT_SPACES:
         return textwrap.wrap(text, most, break_on_hyphens=False)
+    pieces = [
+        part for piece in _PIECES.findall(text) for part in ([piece] if letters(piece) <= most else piece) if part
+    ]
     lines = [""]
-    for piece in _PIECES.findall(text):
+    for piece in pieces:
         if lines[-1] and letters(lines[-1] + piece.rstrip()) > most:
             lines.append("")
         lines[-1] += piece if lines[-1] else piece.lstrip()
     return [line.rstrip() for line in lines if line.strip()]
 
 
-# What stays together: what opens with what follows, a number or a word of letters, what closes with what precedes.
-_PIECES = re.compile(
-    r"[（「『【]*(?:[^\s\u2e80-\u9fff\uff00-\uffef]+|.)[ァィゥェォッャュョー〜、。；：％）」』】]*", re.DOTALL
-)
+# What stays together where words stand without spaces: as a rule a word in kanji, katakana or letters with the
+# hiragana and the closing marks after it, so that a line breaks where one would pause.
+_PIECES = re.compile(r"[（「『【]*[^\sぁ-ん、。；：％）」』】（「『【]*[ぁ-ん]*[、。；：％）」』】]*|\s")
 
 
 def letters(text: str) -> float:

@@ -36,6 +36,7 @@ from anime_growth.figures.drawing import (
     need,
     range_text,
     signed,
+    signed_percent,
     stack,
     themed,
     tidy,
@@ -410,7 +411,7 @@ def categories(categories: pd.DataFrame, q: Quantities) -> Drawing:
         before = earlier.get(name, now)
         ax.plot([before, now], [place, place], color=colour, linewidth=2.2, zorder=2)
         dots(ax, [before, now], [place, place], colour, [True, False], 44)
-        change = "" if math.isnan(row["growth_pct"]) else f"  ({signed(row['growth_pct'])} %)"
+        change = "" if math.isnan(row["growth_pct"]) else f"  ({signed_percent(row['growth_pct'])})"
         label(ax, max(now, before), place, number_text(now, JPY_BN.digits) + change, colour, dx=10)
     ax.set_yticks(range(len(latest)), [capital(_category(name)) for name in latest.index], color=INK)
     ax.invert_yaxis()
@@ -482,7 +483,7 @@ def content_exports(content: pd.DataFrame, targets: pd.DataFrame, q: Quantities)
             count=len(left_out),
         ),
         say("Two separate lines by year in trillion yen, one for each scope, and diamonds for the targets."),
-        "; ".join([say("Human Media releases"), *dict.fromkeys(aims["document"])]),
+        say("; ").join([say("Human Media releases"), *dict.fromkeys(aims["document"])]),
     )  # fmt: skip
 
 

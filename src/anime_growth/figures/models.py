@@ -33,6 +33,7 @@ from anime_growth.figures.drawing import (
     need,
     range_text,
     signed,
+    signed_percent,
     themed,
     tidy,
     year_axis,
@@ -118,7 +119,7 @@ def trend_lines(fits: Mapping[str, "Fit"], refused: Mapping[str, str], subject: 
         parts.append(part.rename_axis("year").reset_index().assign(model=model, growth_pct=fit.growth_pct))
         colour = MODELS.get(model, INK)
         ax.plot(part.index, part["fitted"], color=colour, linewidth=2.0, alpha=0.9)
-        text = f"{capital(model_name(model))} {signed(fit.growth_pct)} %"
+        text = f"{capital(model_name(model))} {signed_percent(fit.growth_pct)}"
         ends += [(year, value, text, colour) for year, value in fitted.dropna().tail(1).items()]
     data = pd.concat(parts).assign(unit=unit.name)
     points = data.drop_duplicates("year")
@@ -217,7 +218,9 @@ def residuals(fits: Mapping[str, "Fit"], checks: pd.DataFrame, refused: Mapping[
     blank = left.map(lambda _: "")
     matrix(ax, left, blank, most, [BLUE, "white", VERMILLION])
     years = [int(year) for year in left.columns]
-    ax.set_xticks([place + 0.5 for place in range(len(years))], [f"’{year % 100:02d}" for year in years])
+    ax.set_xticks(
+        [place + 0.5 for place in range(len(years))], [say("’{year}", year=f"{year % 100:02d}") for year in years]
+    )
     for place, model in enumerate(left.index):
         durbin, p = table.loc[model, "durbin_watson"], table.loc[model, "ljung_box_p"]
         p_text = f"= {number_text(p, 2)}" if number_text(p, 2).strip("0.") else "< 0.01"

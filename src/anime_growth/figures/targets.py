@@ -27,7 +27,7 @@ from anime_growth.figures.drawing import (
     matrix,
     need,
     range_text,
-    signed,
+    signed_percent,
     themed,
     tidy,
     trn,
@@ -104,7 +104,7 @@ def _growth_bars(ax: Axes, growth: pd.Series, colours: Mapping[str, str]) -> Non
     ax.barh(range(len(growth)), growth, 0.5, color=[colours.get(words, INK) for words in growth.index])
     for place, (words, value) in enumerate(growth.items()):
         ax.text(0, place - 0.33, capital(str(words)), va="bottom", fontsize=LABEL)
-        label(ax, max(value, 0), place, f"{signed(value)} %", dx=4)
+        label(ax, max(value, 0), place, signed_percent(value), dx=4)
     ends = (min(0, growth.min()) * 1.2, max(growth.max(), 0) * 1.25)
     ax.set(xlim=ends, ylim=(len(growth) - 0.6, -0.75), xticks=[], yticks=[])
     tidy(ax, say("Growth a year"))
