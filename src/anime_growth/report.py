@@ -378,8 +378,8 @@ def _listed_sources(ids: Iterable[str], record: Record) -> list[dict[str, Any]]:
 
 
 def _said(english: str, **values: object) -> Markup:
-    """A text of the page's own in the language of now; values are escaped, the catalogues' texts are trusted."""
-    text = Markup(say(english))
+    """A text in the language of now, escaped with its values, as it may come out of a table that anyone may write."""
+    text = Markup.escape(say(english))
     return text.format(**values) if values else text
 
 
@@ -410,12 +410,11 @@ def _font_for(page: str) -> str:
     from fontTools.subset import Options, Subsetter, load_font, save_font  # only for a language with its own font
 
     options, file = Options(flavor="woff", layout_features=[], notdef_outline=True), font_file()
-    font = load_font(str(file), options)
-    cut = Subsetter(options)
+    cut, woff = Subsetter(options), BytesIO()
     cut.populate(text="".join(sorted({letter for letter in page if letter > "\u2e7f"})))
-    cut.subset(font)
-    woff = BytesIO()
-    save_font(font, woff, options)
+    with load_font(str(file), options) as font:
+        cut.subset(font)
+        save_font(font, woff, options)
     data = base64.b64encode(woff.getvalue()).decode("ascii")
     name, *_ = FONTS[spoken()]
     return f'@font-face {{ font-family: "{name}"; src: url(data:font/woff;base64,{data}) format("woff"); }}'
