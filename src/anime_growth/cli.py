@@ -195,7 +195,7 @@ def run(
 
     Parameters: edition (year of the AJA report, or latest), series (market.overseas and others), basis
     (yen, usd or real), start_year (first year the trend models see), horizon_year (last year projected),
-    articles (all, or names of folders in data/raw/articles joined by commas).
+    articles (all, or names of folders in data/raw/articles joined by commas), language (en or ja).
 
     Example: anime-growth run -p start_year=2012 -p horizon_year=2035
     """
