@@ -729,8 +729,12 @@ def test_words_neither_overlap_nor_leave_the_page(request: pytest.FixtureRequest
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_in_japanese_the_same_data_is_drawn_under_a_japanese_title(world: World, japanese: Japanese, name: str) -> None:
+def test_in_japanese_the_same_data_is_drawn_under_a_japanese_title(
+    world: World, name: str, without_japanese: list[str]
+) -> None:
+    japanese = Japanese(world)
     drawing = japanese[name]
+    assert without_japanese == []
     pd.testing.assert_frame_equal(drawing.data, world[name].data)
     for text in (drawing.title, drawing.alt):
         assert re.search("[ぁ-ん]", text)

@@ -36,12 +36,14 @@ TEMPLATES = sorted(languages.TEMPLATES.glob("*.ja.md.j2"))
 
 # --- every text has its translation ---------------------------------------------------------------
 def said_in(tree):
-    """Texts that code hands to say() as they are, or chooses between."""
+    """Texts that code hands to say() as they are, or chooses between; those it puts together are heard when told."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say" and node.args:
-            first = node.args[0]
-            choices = (first.body, first.orelse) if isinstance(first, ast.IfExp) else (first,)
-            yield from (choice.value for choice in choices if isinstance(choice, ast.Constant))
+            parts = list(ast.walk(node.args[0]))
+            if not any(isinstance(part, ast.JoinedStr | ast.Subscript | ast.Attribute) for part in parts):
+                yield from (
+                    part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)
+                )
 
 
 def said_in_pages():
@@ -64,6 +66,7 @@ def said_from_tables():
     yield from (words.split(" (")[0] for words in quantities.MODEL_WORDS.values())
     yield from filter(None, series.BASIS_WORDS.values())
     yield from narrative.SHORT_WORDS.values()
+    yield from market.SERIES_NAMES.values()
     yield from claims.VERDICTS
     yield from market.KINDS.values()
     yield from drawing.MEASURES.keys() - {"exchange rate"}

@@ -303,7 +303,7 @@ def test_every_number_is_the_same_in_japanese_as_in_english(told, name):
 
 
 @EVERY
-def test_every_story_in_japanese_is_whole_sentences_without_gaps(told, name):
+def test_every_story_in_japanese_is_whole_sentences_without_gaps(told, name, without_japanese):
     text = re.sub(r"</?(?:a|strong)\b[^>]*>", "", run_text := told(name).japanese)
     own = html.unescape(text.split("## 主張の検証")[0])
     running = [line for line in own.splitlines() if line and not line.startswith(("#", "<!--", "- "))]
@@ -328,6 +328,7 @@ def test_every_story_in_japanese_is_whole_sentences_without_gaps(told, name):
     )
     assert [flaw for flaw in flaws if flaw in own] == []
     assert "**" not in run_text
+    assert without_japanese == []
 
 
 @EVERY
