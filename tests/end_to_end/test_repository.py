@@ -123,6 +123,8 @@ def test_the_package_command_drafts_a_new_edition_as_contributing_shows(copy_of_
 def test_the_narrative_templates_ship_with_the_package():
     assert {path.name for path in narrative.TEMPLATES.iterdir()} == {
         *("narrative.en.md.j2", "claims.en.md.j2", "finding.en.md.j2", "limits.en.md.j2"),
+        *("narrative.ja.md.j2", "claims.ja.md.j2", "finding.ja.md.j2", "limits.ja.md.j2"),
+        *("words.ja.yml", "figures.ja.yml", "report.ja.yml"),
         *("report.html.j2", "trace.html.j2", "report.css", "report.js", "annual_series.json", "claims.json"),
         *("certificate.md.j2", "changelog.md.j2", "digest.md.j2"),
     }
