@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from anime_growth import backtest, clean, describe, paths, projections, series, targets, trends
+from anime_growth import backtest, clean, describe, languages, paths, projections, series, targets, trends
 from anime_growth.quantities import Quantities
 
 
@@ -174,3 +174,19 @@ class Edit:
 def edit(study: Path) -> Edit:
     """Change a raw CSV of the copy: `edit(file, bytes -> bytes)`, `edit.row`, `edit.package`."""
     return Edit(study)
+
+
+@pytest.fixture
+def without_japanese(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Texts that are told in Japanese from now on and have no translation, in the order in which they come."""
+    missed: list[str] = []
+    known = languages._catalogue("ja")
+
+    class Listening(dict[str, str]):
+        def get(self, english: str, default: Any = None) -> Any:
+            if english and english not in known:
+                missed.append(english)
+            return known.get(english, default)
+
+    monkeypatch.setattr(languages, "_catalogue", lambda language: Listening() if language == "ja" else {})
+    return missed

@@ -219,7 +219,7 @@ def run(
 
     Parameters: edition (year of the AJA report, or latest), series (market.overseas and others), basis
     (yen, usd or real), start_year (first year the trend models see), horizon_year (last year projected),
-    articles (all, or names of folders in data/raw/articles joined by commas).
+    articles (all, or names of folders in data/raw/articles joined by commas), language (en or ja).
     """
     with _told_plainly():
         from anime_growth import parameters

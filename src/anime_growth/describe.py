@@ -30,6 +30,7 @@ from anime_growth.arithmetic import (
     usd_bn,
 )
 from anime_growth.errors import InputError
+from anime_growth.languages import say
 from anime_growth.quantities import SERIES_WORDS, Quantities, series_words
 from anime_growth.words import CARDINALS
 
@@ -192,7 +193,9 @@ def in_spans(years: Iterable[int]) -> list[str]:
     """
     told: list[str] = []
     for run in contiguous(years):
-        told += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(year) for year in run]
+        is_span = len(run) > 2
+        alone = [say("{year}", year=year) for year in run]
+        told += [say("{first} to {last}", first=run[0], last=run[-1])] if is_span else alone
     return told
 
 

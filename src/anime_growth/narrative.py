@@ -10,26 +10,29 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from anime_growth import doubts, links, rules, words
+from anime_growth import doubts, links, rules, units, words
 from anime_growth.backtest import FEWEST_JUDGED
 from anime_growth.checks import ROUNDING_JPY_100M
 from anime_growth.claims import CAVEAT, CONTRADICTED, NOT_CHECKABLE, ONLY_AT, SUPPORTED
 from anime_growth.describe import contiguous, in_spans
-from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name, series_words
-from anime_growth.series import ALTERNATING, BASIS_WORDS, LATER_STARTS, SIGNIFICANT, slug_of
+from anime_growth.languages import ENGLISH, TEMPLATES, WITHOUT_SPACES, say, speaking, spoken
+from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name
+from anime_growth.series import ALTERNATING, LATER_STARTS, SIGNIFICANT, named, slug_of
 
 _IN_BRACES = re.compile(r"(\{[^{}]*\})")
 # Characters that would make a link, an emphasis or an element of what is only quoted.
 _MARKDOWN = re.compile(r"[\\`*_\[\]|!~]")
 _MARKDOWN_OR_HTML = re.compile(r"[\\`*_\[\]|!~<>]")
-TEMPLATES = Path(__file__).parent / "templates"
+# What is told in paragraphs has a template for each language, named in full; see languages.CATALOGUES.
+NARRATIVE = {"en": "narrative.en.md.j2", "ja": "narrative.ja.md.j2"}
+FINDING = {"en": "finding.en.md.j2", "ja": "finding.ja.md.j2"}
+LIMITS = {"en": "limits.en.md.j2", "ja": "limits.ja.md.j2"}
 # How many rankings of the anime market with a caveat are told; the verdict table has all.
 MAIN_RANKINGS = 2
 # A ratio is steady in a year that lies within this of its middle value [%].
@@ -116,7 +119,10 @@ class Teller:
         """The day that a quantity is of, as in 29 October 2025."""
         item = self.q[_key(parts)]
         day = pd.Timestamp(item.period)
-        return self._show(item, f"{day.day} {day:%B %Y}")
+        said = f"{day.day} {day:%B %Y}"
+        if spoken() != ENGLISH:
+            said = say("day {day} of month {month} of {year}", day=day.day, month=day.month, year=day.year)
+        return self._show(item, said)
 
     def count_words(self, *parts: object) -> str:
         """A count in words, `none` for nought."""
@@ -132,13 +138,13 @@ class Teller:
         """A change told after another, `by 16.9 %`, with a verb of its own only where that differs."""
         verb = words.moved(self.printed(own))
         if self.printed(own) and verb == words.moved(self.printed(other)):
-            return self._plain("by **{}**" if strong else "by {}", self.size(own))
+            return self._plain(say("by **{}**" if strong else "by {}"), self.size(own))
         return self.changed(own, strong=strong)
 
     def changed_to(self, growth: str, level: str) -> str:
         """`rose by 14.8 % to JPY 3.84 trillion`, or `stayed level at` it."""
-        to = "to" if self.printed(growth) else "at"
-        return self._plain("{} {} {}", self.changed(growth), to, self.n(level))
+        form = say("{} to {}" if self.printed(growth) else "{} at {}")
+        return self._plain(form, self.changed(growth), self.n(level))
 
     def had_changed(self, *parts: object) -> str:
         """`risen by 26.0 %`, `fallen by 12.0 %` or `stayed level`, of an earlier time."""
@@ -148,8 +154,7 @@ class Teller:
         change = self.printed(*parts)
         if not change:
             return self._show(self.q[_key(parts)], rule(change))
-        mark = "**" if strong else ""
-        return self._plain("{} by {}{}{}", rule(change), mark, self.size(*parts), mark)
+        return self._plain(say("{} by **{}**" if strong else "{} by {}"), rule(change), self.size(*parts))
 
     def rises(self, *parts: object) -> bool:
         """Whether a growth is above nought as printed."""
@@ -158,7 +163,7 @@ class Teller:
     def paced(self, now: str, before: str) -> str:
         """What growth did, `accelerated from the 18.0 %`; empty unless both years grew."""
         pace = words.pace(self.printed(now), self.printed(before))
-        return self._plain("{} the {}", pace, self.n(before)) if pace else ""
+        return self._plain(say("{} the {}"), pace, self.n(before)) if pace else ""
 
     def speed(self, own: str, other: str) -> str:
         """`slower than` and the like, of two growths; empty unless both rose."""
@@ -172,8 +177,8 @@ class Teller:
         """What a lead did: `widened from JPY 97.9 billion to ...`, `narrowed ...` or `stayed level at ...`."""
         did = words.gap(self.printed(now), self.printed(before))
         if self.printed(now) == self.printed(before):
-            return self._plain("{} at {}", did, self.n(now))
-        return self._plain("{} from {} to {}", did, self.n(before), self.n(now))
+            return self._plain(say("{} at {}"), did, self.n(now))
+        return self._plain(say("{} from {} to {}"), did, self.n(before), self.n(now))
 
     def position(self, own: str, other: str) -> str:
         """`below`, `above` or `level with`, of two levels."""
@@ -196,15 +201,15 @@ class Teller:
         """`, a record,` where the level is above all others, and reads as risen if it is known what it did."""
         own, *others = (self.q[key].value for key in self.q[rank].inputs)
         is_above = all(own > other for other in others)
-        return ", a record," if is_above and (not self.has(growth) or self.rises(growth)) else ""
+        return say(", a record,") if is_above and (not self.has(growth) or self.rises(growth)) else ""
 
     def part(self, whole: str, *parts: object) -> str:
         """`most of the increase, 90.7 %`, or `45.0 % of the increase` where that is no majority."""
         word = words.share_of(self.printed(*parts))
         return (
-            self._plain("{} the {}, {}", word, whole, self.n(*parts))
+            self._plain(say("{} the {}, {}"), word, say(whole), self.n(*parts))
             if word
-            else self._plain("{} of the {}", self.n(*parts), whole)
+            else self._plain(say("{} of the {}"), self.n(*parts), say(whole))
         )
 
     def multiple(self, *parts: object) -> str:
@@ -218,7 +223,11 @@ class Teller:
 
     # --- text that holds numbers ---
     def filled(self, sentence: str) -> str:
-        """A sentence out of rules.yml with each {key} in it replaced by the quantity."""
+        """A sentence out of rules.yml, in the article's own language, with each {key} replaced by the quantity."""
+        with speaking(ENGLISH):
+            return self._filled(sentence)
+
+    def _filled(self, sentence: str) -> str:
         pieces = _IN_BRACES.split(sentence)
         if self.as_html:
             return Markup("").join(
@@ -245,6 +254,10 @@ class Teller:
         """Items joined by commas and a last `and`."""
         return Markup(words.listed([Markup.escape(item) for item in items])) if self.as_html else words.listed(items)
 
+    def strong(self, text: str) -> str:
+        """Text in bold, also where no space stands around it; asterisks want one beside a percent sign or a link."""
+        return self._plain("<strong>{}</strong>", text)
+
     def _plain(self, form: str, *parts: str) -> str:
         return Markup(form).format(*parts) if self.as_html else form.format(*parts)
 
@@ -258,9 +271,11 @@ MARK = r"<!-- (?:figure: \w+|verdicts) -->"
 
 
 def tell(context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
-    """The narrative in Markdown; with `as_html` every number carries its key and links to its trace."""
-    text = _render("narrative.en.md.j2", context, q, as_html)
+    """The narrative in Markdown, in the context's language; with `as_html` numbers carry their keys as links."""
+    text = _render(NARRATIVE, context, q, as_html)
     text = re.sub(rf"\n*({MARK})\n*", r"\n\n\1\n\n", text)
+    if context["language"] in WITHOUT_SPACES:  # where a line ends inside a paragraph, a page shows a space
+        text = re.sub(r"(?<=。)\n(?=[^\s#<*-])", "", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -280,22 +295,25 @@ def with_pictures(told: str, figures: Mapping[str, tuple[bytes, str]]) -> str:
 
 def finding(context: Mapping[str, Any], q: Quantities) -> str:
     """The finding in one paragraph, as the README shows it first."""
-    return " ".join(_render("finding.en.md.j2", context, q).split()) + "\n"
+    between = "" if context["language"] in WITHOUT_SPACES else " "
+    return between.join(_render(FINDING, context, q).split()) + "\n"
 
 
 def limits(context: Mapping[str, Any], q: Quantities) -> str:
     """The known limits of a run as a list in Markdown, as the README shows them."""
-    lines = _render("limits.en.md.j2", context, q).splitlines()
+    lines = _render(LIMITS, context, q).splitlines()
     return "\n".join(" ".join(line.split()) for line in lines if line.strip()) + "\n"
 
 
-def _render(template: str, context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
+def _render(templates: Mapping[str, str], context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
     helpers = {rule.__name__: rule for rule in (words.cardinal, words.counted, words.how_many, words.part_of)}
-    return (
-        environment(as_html)
-        .get_template(template)
-        .render(t=Teller(q, as_html), capital=words.capital, **helpers, **context)
-    )
+    language = context["language"]
+    with speaking(language):
+        return (
+            environment(as_html)
+            .get_template(templates[language])
+            .render(t=Teller(q, as_html), capital=words.capital, **helpers, **context)
+        )
 
 
 def words_in(markdown: str) -> int:
@@ -310,8 +328,23 @@ def context(
     projections: pd.DataFrame,
     verdicts: pd.DataFrame,
     q: Quantities,
+    language: str = ENGLISH,
 ) -> dict[str, Any]:
-    """What the templates need beside numbers: years, spans, models and verdicts found in the run."""
+    """What the templates need beside numbers: years, spans, models and verdicts found in the run.
+
+    Names of series and models are in `language`, and so is all that is told with this context.
+    """
+    with speaking(language):
+        return {"language": language, **_found(tables, trends, projections, verdicts, q)}
+
+
+def _found(
+    tables: Mapping[str, pd.DataFrame],
+    trends: pd.DataFrame,
+    projections: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    q: Quantities,
+) -> dict[str, Any]:
     market, breaks = tables["market"], tables["breaks"]
     years = {series: sorted(int(year) for year in rows["year"]) for series, rows in market.groupby("series")}
     run = contiguous(years["overseas"])[-1]
@@ -347,8 +380,8 @@ def context(
         "high": "p90",
         "lower": f"growth_lo{WIDE}",
         "upper": f"growth_hi{WIDE}",
-        "interval": f"{WIDE} %",
-        "inner": f"{INNER} %",
+        "interval": say(units.PERCENT.text).format(WIDE),
+        "inner": say(units.PERCENT.text).format(INNER),
         "inner_odds": words.odds(INNER),
         "inner_cover": f"cover{INNER}",
     }  # fmt: skip
@@ -412,7 +445,7 @@ def _by_year(stem: str, q: Quantities) -> dict[int, float]:
 
 def _named(model: str) -> str:
     """A model in words that `the` may stand before; `naive` is no noun, and drift is named without `the`."""
-    return model_name(model) + (" model" if model == "naive" else "")
+    return say("naive model") if model == "naive" else model_name(model)
 
 
 def _slug(trends: pd.DataFrame) -> str:
@@ -470,8 +503,8 @@ def _tested(slug: str, models: list[str], horizon: int, q: Quantities) -> dict[s
         "bt": base,
         "near": f"h{horizons[0]}",
         "far": f"h{far}",
-        "ahead": f"{words.counted(far, 'year')} ahead",
-        "near_ahead": f"{words.counted(horizons[0], 'year')} ahead",
+        "ahead": say("{years} ahead", years=words.counted(far, "year")),
+        "near_ahead": say("{years} ahead", years=words.counted(horizons[0], "year")),
         "losers": [_named(model) for model in losers],
         "others_tested": len(others),
         "later_winners": [_named(model) for model in winners],
@@ -559,7 +592,7 @@ def _sample(slug: str, trends: pd.DataFrame, q: Quantities) -> dict[str, Any]:
         "tr": f"trend.{slug}",
         "pj": f"projection.{slug}",
         "is_overseas": slug == "overseas",
-        "subject_words": series_words(str(trends["series"].iloc[0])) + BASIS_WORDS[str(trends["basis"].iloc[0])],
+        "subject_words": named(str(trends["series"].iloc[0]), str(trends["basis"].iloc[0])),
         "is_unsure": f"trend.{slug}.drift.growth" in q and q[f"trend.{slug}.drift.growth"].confidence == "low",
         "at_bounds": [
             row.model for row in trends.itertuples() if "at their bounds" in row.remark or "one side of" in row.remark
@@ -578,8 +611,9 @@ def _marked(breaks: pd.DataFrame) -> list[str]:
     rows = breaks[breaks["marks_growth"] & breaks["series"].isin(list(SHORT_WORDS))]
     found = []
     for (year, documented), group in rows.groupby(["year", "is_documented"]):
-        names = words.listed([SHORT_WORDS[name] for name in group["series"]])
-        found.append(f"{names} into {year:.0f} ({'documented' if documented else 'inferred'})")
+        names = words.listed([say(SHORT_WORDS[name]) for name in group["series"]])
+        how = say("documented" if documented else "inferred")
+        found.append(say("{series} into {year} ({how})", series=names, year=f"{year:.0f}", how=how))
     return found
 
 

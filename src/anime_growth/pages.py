@@ -7,7 +7,7 @@ site: it opens from disk, needs no network, and may be copied elsewhere whole.
 import importlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from anime_growth import data_package, links, paper, paths, report
 from anime_growth.claims import VERDICTS
+from anime_growth.languages import ENGLISH, say, speaking
 from anime_growth.pipeline import alternative_text
 from anime_growth.steps import STEPS
 from anime_growth.trace import Record
@@ -36,10 +37,16 @@ def build(folder: Path) -> None:
     Raises InputError where a file that they need is damaged.
     """
     paper.write(folder)
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    with speaking(record["parameters"].get("language", ENGLISH)):
+        _build(folder, record)
+    data_package.write(folder)
+
+
+def _build(folder: Path, record: Mapping[str, Any]) -> None:
     articles = dict(_articles(folder))
     notebooks = dict(_notebooks(folder))
     certified = _certificate(folder)
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     given = (f"{name}: {value}" for name, value in record["parameters"].items())
     context = {
         "finding": (folder / "finding.md").read_text(encoding="utf-8").strip(),
@@ -53,7 +60,6 @@ def build(folder: Path) -> None:
         "parameters": ", ".join(given),
     }
     _write(folder / "index.html", "index.html.j2", context)
-    data_package.write(folder)
 
 
 def _write(target: Path, template: str, context: dict[str, Any], *more: str) -> None:
@@ -144,16 +150,16 @@ def _certificate(folder: Path) -> str:
     if own.exists():
         told = own.read_text(encoding="utf-8")
     else:
-        told = f"# {NO_CERTIFICATE[0].upper()}{NO_CERTIFICATE[1:]}.\n"
+        none = say(NO_CERTIFICATE)
+        told = f"# {none[0].upper()}{none[1:]}\n"
         if published.exists():
-            told += (
-                f"\nThe certificate of the published results says:\n\n{_lower(published.read_text(encoding='utf-8'))}"
-            )
+            text = _lower(published.read_text(encoding="utf-8"))
+            told += f"\n{say('The certificate of the published results says:')}\n\n{text}"
     body = MarkdownIt("commonmark").enable("table").render(told)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
-    context = {"title": "Certificate", "body": Markup(body)}
+    context = {"title": say("Certificate"), "body": Markup(body)}
     _write(folder / "certificate.html", "text.html.j2", context)
-    return told.splitlines()[0].lstrip("# ").rstrip(".") if own.exists() else NO_CERTIFICATE
+    return told.splitlines()[0].lstrip("# ").rstrip(".") if own.exists() else say(NO_CERTIFICATE)
 
 
 def _lower(text: str) -> str:

@@ -33,6 +33,9 @@ class Parameters(BaseModel):
         pattern=r"^[a-z0-9_]+( *, *[a-z0-9_]+)*$",
         description="articles whose claims are judged: all, or names of folders in data/raw/articles joined by commas",
     )
+    language: Literal["en", "ja"] = Field(
+        "en", description="language of narrative, report and figures: en (English) or ja (Japanese)"
+    )
 
 
 NAMES = tuple(Parameters.model_fields)
@@ -64,6 +67,7 @@ def check(values: Mapping[str, Any], allowed: Iterable[str] = NAMES, where: str 
             "series": "a name such as market.overseas",
             "basis": "one of yen, usd, real",
             "articles": "all, or names joined by commas",
+            "language": "one of en, ja",
         }.get(name)
         if expected is None:
             low, high = (

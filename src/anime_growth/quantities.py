@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anime_growth import cells, units
+from anime_growth import arithmetic, cells, units
 from anime_growth.errors import InputError
+from anime_growth.languages import say
 from anime_growth.units import Unit
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def model_name(model: str) -> str:
     >>> model_name("drift"), model_name("loglinear_ar1")
     ('drift', 'log-linear AR(1) trend')
     """
-    return MODEL_WORDS.get(model, model.replace("_", " ")).split(" (")[0]
+    return say(MODEL_WORDS.get(model, model.replace("_", " ")).split(" (")[0])
 
 
 def series_words(name: str) -> str:
@@ -58,7 +59,7 @@ def series_words(name: str) -> str:
     ('overseas anime market', 'overseas sales of content, total')
     """
     if name in SERIES_WORDS:
-        return SERIES_WORDS[name]
+        return say(SERIES_WORDS[name])
     family, _, rest = name.partition(".")
     said = {"content": "overseas sales of content, ", "category": "category "}.get(family, f"{family} ")
     return f"{said}{rest}".replace("_", " ")
@@ -99,11 +100,16 @@ class Quantity:
         return units.number_text(self.value, self.digits)
 
     @property
+    def is_modelled(self) -> bool:
+        """Whether a model or a simulation made it, so that its last digits say little."""
+        return bool(self.module) and self.module != arithmetic.__name__
+
+    @property
     def text(self) -> str:
         """The value with its unit in words; oku-yen as the trillions or billions a reader expects."""
-        if self.unit == units.JPY_100M.name:
-            return self.in_unit(units.readable(self.value, units.JPY_100M)).text
-        return units.UNITS[self.unit].text.format(self.number)
+        if self.unit == units.YEAR.name:
+            return say(units.YEAR.text).format(self.number)
+        return units.in_words(self.value, units.UNITS[self.unit], self.digits, not self.is_modelled)
 
     def text_in(self, name: str) -> str:
         """The value in words, in the unit of money whose name begins with `name` (trn, bn, m); as `text` without one.

@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import textwrap
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from markupsafe import Markup
 from anime_growth import cells, codebook, doubts, links, narrative, paths, trace, units
 from anime_growth.claims import VERDICTS
 from anime_growth.errors import InputError
+from anime_growth.languages import ENGLISH, FONTS, font_file, say, speaking, spoken
 from anime_growth.quantities import MODEL_WORDS, Quantities
 from anime_growth.series import in_every_basis, slug_of
 from anime_growth.trace import Record
@@ -89,7 +91,7 @@ def model_texts(trends: pd.DataFrame, scores: pd.DataFrame) -> list[dict[str, st
         trends = trends.join(at, on="model")
     rows = []
     for record in trends.to_dict("records"):
-        row = {"model": MODEL_WORDS[record["model"]], "remark": str(record.get("remark") or "")}
+        row = {"model": say(MODEL_WORDS[record["model"]]), "remark": str(record.get("remark") or "")}
         for column, (_, digits, _) in MODEL_COLUMNS.items():
             value = record.get(column)
             row[column] = "–" if value is None or pd.isna(value) else number_text(float(value), digits)
@@ -114,18 +116,20 @@ def verdict_rows(verdicts: pd.DataFrame, q: Quantities) -> list[dict[str, Any]]:
 
     `key` names the judgement on the trace page: `claim.<article>.<claim_id>`.
     """
-    rows = []
-    for row in verdicts.to_dict("records"):
-        key, evidence = f"claim.{row['article']}.{row['claim_id']}", links.split(row["evidence"])
-        shown = {
-            "key": key,
-            "evidence": evidence,
-            "sources": links.split(row["sources"]),
-            "computed": _computed(row["computed"], key, evidence, q),
-            "caveat": links.filled(doubts.caveat(row), q),
-        }
-        rows.append(row | shown)
-    return rows
+    with speaking(ENGLISH):  # as verdicts.csv and rules.yml tell them
+        return [_verdict_row(row, q) for row in verdicts.to_dict("records")]
+
+
+def _verdict_row(row: Mapping[str, Any], q: Quantities) -> dict[str, Any]:
+    key, evidence = f"claim.{row['article']}.{row['claim_id']}", links.split(row["evidence"])
+    shown = {
+        "key": key,
+        "evidence": evidence,
+        "sources": links.split(row["sources"]),
+        "computed": _computed(row["computed"], key, evidence, q),
+        "caveat": links.filled(doubts.caveat(row), q),
+    }
+    return {**row, **shown}
 
 
 def _computed(text: str, claim: str, evidence: list[str], q: Quantities) -> Markup:
@@ -143,10 +147,11 @@ def _computed(text: str, claim: str, evidence: list[str], q: Quantities) -> Mark
 
 def doubt_rows(found: pd.DataFrame, q: Quantities) -> list[dict[str, Any]]:
     """A table of doubts with its numbers linked."""
-    return [
-        row | {"say": links.filled(row["say"], q), "sources": links.split(row["sources"])}
-        for row in found.to_dict("records")
-    ]
+    with speaking(ENGLISH):  # as doubts tells them
+        return [
+            row | {"say": links.filled(row["say"], q), "sources": links.split(row["sources"])}
+            for row in found.to_dict("records")
+        ]
 
 
 def published_slips() -> pd.DataFrame | None:
@@ -180,8 +185,9 @@ def write_html(
     headers: Mapping[str, Iterable[str]],
     forecasts: Mapping[str, Any],
     is_part_of_run: bool,
+    language: str = ENGLISH,
 ) -> str:
-    """The report as HTML text.
+    """The report as HTML text in `language`.
 
     `told` is the narrative with marks `<!-- figure: name -->` and `<!-- verdicts -->`; `figures` maps
     names to SVG bytes and alternative text. A figure that the narrative does not place is shown after
@@ -189,16 +195,36 @@ def write_html(
     `headers` (the columns of each table) from codebook.headers, `forecasts` from `to_explore`.
     In a whole run, which `is_part_of_run` says, there are those of `pages` beside it.
     """
+    with speaking(language):
+        return _report(
+            told, figures, verdicts, trends, scores, tables, record, parameters, headers, forecasts, is_part_of_run
+        )
+
+
+def _report(
+    told: str,
+    figures: Mapping[str, tuple[bytes, str]],
+    verdicts: pd.DataFrame,
+    trends: pd.DataFrame,
+    scores: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    record: Record,
+    parameters: Mapping[str, Mapping[str, Any]],
+    headers: Mapping[str, Iterable[str]],
+    forecasts: Mapping[str, Any],
+    is_part_of_run: bool,
+) -> str:
     q = record.q
     before, _, after = told.partition(VERDICTS_MARK)
     parts = {"before": _rendered(before, figures), "after": _rendered(after, figures)}
     claims = verdict_rows(verdicts, q)
     models = model_rows(trends, scores, q)
-    tried = {
-        "Breaks in the series": doubts.across_breaks(tables["breaks"], q, links.keys_in(before + after)),
-        "Diagnostics that failed": doubts.failed_diagnostics(trends, scores, q),
-        "Sources that disagree": doubts.disagreements(tables["checks"], verdicts),
-    }
+    with speaking(ENGLISH):
+        tried = {
+            "Breaks in the series": doubts.across_breaks(tables["breaks"], q, links.keys_in(before + after)),
+            "Diagnostics that failed": doubts.failed_diagnostics(trends, scores, q),
+            "Sources that disagree": doubts.disagreements(tables["checks"], verdicts),
+        }
     wrong = {title: doubt_rows(found, q) for title, found in tried.items()}
     linked = [
         *parts.values(),
@@ -208,8 +234,9 @@ def write_html(
     ]
     evidence = (key for row in claims for key in row["evidence"])
     shown = list(dict.fromkeys(key for key in (*links.keys_in("".join(linked)), *evidence) if key in q))
-    wrong["Numbers that rest on weak rows"] = doubt_rows(doubts.weak_rows(shown, record), q)
-    wrong["Slips in the raw figures"] = doubt_rows(doubts.slips(published_slips()), q)
+    with speaking(ENGLISH):
+        wrong["Numbers that rest on weak rows"] = doubt_rows(doubts.weak_rows(shown, record), q)
+        wrong["Slips in the raw figures"] = doubt_rows(doubts.slips(published_slips()), q)
     rows = [*claims, *(row for table in wrong.values() for row in table)]
     ids = {name for row in rows for name in row["sources"]}
     placed = set(narrative.placed(told))
@@ -242,30 +269,39 @@ def write_html(
     return as_page("report.html.j2", context, "uplot/uPlot.min.css", "uplot/uPlot.iife.min.js", "explore.js")
 
 
-def to_explore(explored: pd.DataFrame, projections: pd.DataFrame, q: Quantities) -> dict[str, Any]:
+def to_explore(
+    explored: pd.DataFrame, projections: pd.DataFrame, q: Quantities, language: str = ENGLISH
+) -> dict[str, Any]:
     """Forecasts that a reader may choose among, as plain data; the run's own projections are chosen first.
 
     `explored` and `projections` are projections.project's tables. Money is in the unit that reads best.
     """
+    with speaking(language):
+        return _to_explore(explored, projections, q)
+
+
+def _to_explore(explored: pd.DataFrame, projections: pd.DataFrame, q: Quantities) -> dict[str, Any]:
     forecasts: dict[str, dict[str, Any]] = {}
     bases: dict[str, dict[str, Any]] = {}
+    in_units: dict[str, units.Unit] = {}
     names = list(projections["series"].unique())
     for name, subject in (in_every_basis(q, names[0], 0) if names else {}).items():
         own = subject.unit
         shown = units.readable(float(subject.levels.max()), own) if own.dimension == "JPY" else own
         levels = [_brief(units.convert(level, own, shown)) for level in subject.levels]
         years = [int(year) for year in subject.levels.index]
-        bases[name] = {"words": BASIS_NAMES[name], "unit": shown.name, "years": years, "values": levels}
+        in_units[name] = shown
+        bases[name] = {"words": say(BASIS_NAMES[name]), "unit": say(shown.name), "years": years, "values": levels}
     for (basis, start, model), rows in pd.concat([projections, explored]).groupby(["basis", "start_year", "model"]):
         if basis not in bases:
             continue
-        own, shown = units.UNITS[rows["unit"].iloc[0]], units.UNITS[bases[basis]["unit"]]
+        own, shown = units.UNITS[rows["unit"].iloc[0]], in_units[basis]
         rows = rows.drop_duplicates("year").sort_values("year")
         found = {name: [_brief(units.convert(value, own, shown)) for value in rows[name]] for name in EXPLORED}
         forecasts[f"{basis}/{start}/{model}"] = {"first": int(rows["year"].iloc[0]), **found}
     starts = sorted({key.split("/")[1] for key in forecasts})
     there = {key.split("/")[2] for key in forecasts}
-    models = {model: words for model, words in MODEL_WORDS.items() if model in there}
+    models = {model: say(words) for model, words in MODEL_WORDS.items() if model in there}
     own_start = str(projections["start_year"].iloc[0]) if len(projections) else ""
     own_basis = str(projections["basis"].iloc[0]) if len(projections) else ""
     first = next((key for key in forecasts if key.startswith(f"{own_basis}/{own_start}/")), "//")
@@ -284,7 +320,9 @@ def _as_data(content: Any) -> Markup:
     return Markup(json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def write_codebook(record: Record, headers: Mapping[str, Iterable[str]], is_part_of_run: bool) -> str:
+def write_codebook(
+    record: Record, headers: Mapping[str, Iterable[str]], is_part_of_run: bool, language: str = ENGLISH
+) -> str:
     """The codebook of a run as HTML text: what each family of named numbers and each column is."""
     families = codebook.as_rows(record)
     ids = {name for family in families for name in family.sources}
@@ -294,7 +332,8 @@ def write_codebook(record: Record, headers: Mapping[str, Iterable[str]], is_part
         "sources": listed_sources(sorted(ids), record),
         "is_part_of_run": is_part_of_run,
     }
-    return as_page("codebook.html.j2", context)
+    with speaking(language):
+        return as_page("codebook.html.j2", context)
 
 
 def _pieces(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -310,27 +349,41 @@ def _rendered(told: str, figures: Mapping[str, tuple[bytes, str]]) -> Markup:
             body = body.replace(f"<!-- figure: {name} -->", picture(name, *figures[name]))
 
     def named(heading: re.Match[str]) -> str:
-        return f'<h2 id="{re.sub("[^a-z]+", "-", heading[1].lower()).strip("-")}">{heading[1]}</h2>'
+        return f'<h2 id="{anchor(heading[1])}">{heading[1]}</h2>'
 
     return Markup(re.sub(r"<h2>([^<]*)</h2>", named, body))
+
+
+def anchor(heading: str) -> str:
+    """The name of a heading in addresses.
+
+    >>> anchor("How this could be wrong")
+    'how-this-could-be-wrong'
+    """
+    return re.sub(r"\W+", "-", heading.lower()).strip("-")
 
 
 def tip(key: str, record: Record) -> dict[str, str]:
     """What a reader sees beside a number: what it is, its unit and method, and who printed it."""
     item, edition = record.q[key], record.edition(key)
-    trust = [f"edition {edition}" if edition else "", f"{item.confidence} confidence", ", ".join(item.caveats)]
+    trust = [
+        say("edition {edition}", edition=edition) if edition else "",
+        say(f"{item.confidence} confidence"),
+        ", ".join(item.caveats),
+    ]
     method = record.method(key) if len(record.method(key)) <= TITLE_LENGTH else record.method(key).split("(")[0]
-    told = " · ".join(part for part in (f"unit: {item.unit}", f"method: {method}", *trust) if part)
+    made = (say("unit: {unit}", unit=item.unit), say("method: {method}", method=method))
+    told = " · ".join(part for part in (*made, *trust) if part)
     return {"key": key, "label": item.label, "told": told, "sources": _first_source(record.source_ids(key), record)}
 
 
 def claim_tip(row: Mapping[str, Any], record: Record) -> dict[str, str]:
     """The same of the value that was computed for a claim."""
-    label = f"value computed for claim {row['claim_id']}, {row['article_words']}"
+    label = say("value computed for claim {claim}, {article}", claim=row["claim_id"], article=row["article_words"])
     return {
         "key": row["key"],
         "label": f"{label}: {row['subject']}, {row['measure']}",
-        "told": f"method: the claim's rule in rules.yml, from {', '.join(row['evidence'])}",
+        "told": say("method: the claim's rule in rules.yml, from {keys}", keys=", ".join(row["evidence"])),
         "sources": _first_source(row["sources"], record),
     }
 
@@ -342,12 +395,12 @@ def _first_source(ids: list[str], record: Record) -> str:
     title = record.sources.get(ids[0], {}).get("title", "")
     told = f" ({textwrap.shorten(title, TITLE_LENGTH, placeholder=' …')})" if title else ""
     rest = f", {', '.join(ids[1:])}" if len(ids) > 1 else ""
-    return f"source{'s' if rest else ''}: {ids[0]}{told}{rest}"
+    return say("sources: {told}" if rest else "source: {told}", told=f"{ids[0]}{told}{rest}")
 
 
 def _source_words(name: str, record: Record) -> Markup:
     row = record.sources.get(name)
-    return links.source(row) if row else Markup("not in the register of sources")
+    return links.source(row) if row else Markup(say("not in the register of sources"))
 
 
 def _commit() -> str:
@@ -362,11 +415,18 @@ def _commit() -> str:
 
 
 # --- the trace page -------------------------------------------------------------------------------
-def write_trace(page: str, verdicts: pd.DataFrame, tables: Mapping[str, pd.DataFrame], record: Record) -> str:
+def write_trace(
+    page: str, verdicts: pd.DataFrame, tables: Mapping[str, pd.DataFrame], record: Record, language: str = ENGLISH
+) -> str:
     """The trace page of a report: a section for each number that `page` links to and for all it rests on.
 
     Sections are named by the quantity's key, or `claim.<article>.<claim_id>` for a judgement.
     """
+    with speaking(language):
+        return _trace(page, verdicts, tables, record)
+
+
+def _trace(page: str, verdicts: pd.DataFrame, tables: Mapping[str, pd.DataFrame], record: Record) -> str:
     claims = [row for row in verdict_rows(verdicts, record.q) if row["computed"]]
     shown = [key for key in links.keys_in(page) if key in record.q]
     below = dict.fromkeys(name for key in shown for name in record.behind(key))
@@ -421,17 +481,23 @@ def listed_sources(ids: Iterable[str], record: Record) -> list[dict[str, Any]]:
     return [{"id": name, "words": _source_words(name, record)} for name in ids]
 
 
+def _said(english: str, **values: object) -> Markup:
+    """A text in the language of now, escaped with its values, as it may come out of a table that anyone may write."""
+    text = Markup.escape(say(english))
+    return text.format(**values) if values else text
+
+
 def as_page(template: str, context: Mapping[str, Any], *more: str) -> str:
     """A page with its style and script in it, to which `more` files add theirs.
 
     It may load nothing but pictures beside it, and run no other script.
     """
-    read = {
-        name: (narrative.TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js", *more)
-    }
+    names = ("report.css", "report.js", *more)
+    read = {name: (narrative.TEMPLATES / name).read_text(encoding="utf-8") for name in names}
     style, script = ("\n".join(read[name] for name in read if name.endswith(kind)) for kind in (".css", ".js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    allowed = f"img-src 'self' file: data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    font = "font-src data:; " if font_file() else ""
+    allowed = f"img-src 'self' file: data:; {font}style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; {allowed}"
     around = {
         "top": "",
@@ -441,5 +507,25 @@ def as_page(template: str, context: Mapping[str, Any], *more: str) -> str:
         "number": links.number,
         "breakable": links.breakable,
         "fragment": links.fragment,
+        "anchor": anchor,
+        "language": spoken(),
+        "_": _said,
+        "english": Markup(' lang="en"') if spoken() != ENGLISH else "",
     }
-    return narrative.environment().get_template(template).render(**{**around, **context})
+    page = narrative.environment().get_template(template).render(**{**around, **context})
+    return page.replace("</head>", f"<style>{_font_for(page)}</style>\n</head>", 1) if font_file() else page
+
+
+def _font_for(page: str) -> str:
+    """The letters of a page as a font that it carries itself, so that it can be read where no font has them."""
+    from fontTools.subset import Options, Subsetter, load_font, save_font  # only for a language with its own font
+
+    options, file = Options(flavor="woff", layout_features=[], notdef_outline=True), font_file()
+    cut, woff = Subsetter(options), BytesIO()
+    cut.populate(text="".join(sorted({letter for letter in page if letter > "\u2e7f"})))
+    with load_font(str(file), options) as font:
+        cut.subset(font)
+        save_font(font, woff, options)
+    data = base64.b64encode(woff.getvalue()).decode("ascii")
+    name, *_ = FONTS[spoken()]
+    return f'@font-face {{ font-family: "{name}"; src: url(data:font/woff;base64,{data}) format("woff"); }}'

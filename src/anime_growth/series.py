@@ -14,6 +14,7 @@ import pandas as pd
 from anime_growth import units
 from anime_growth.arithmetic import count
 from anime_growth.errors import InputError
+from anime_growth.languages import say
 from anime_growth.quantities import Quantities, series_words
 from anime_growth.units import Unit
 
@@ -108,7 +109,7 @@ def choose(known: Quantities, name: str, basis: str, start_year: int) -> Subject
     Raises InputError for a series or basis that is not at hand, and where `start_year` cuts a series
     that is long enough below MIN_YEARS.
     """
-    measure, _, said = BASES[basis]
+    measure, _, _ = BASES[basis]
     keys = _keys(known, name, measure)
     if not keys:
         names = available(known)
@@ -143,10 +144,19 @@ def choose(known: Quantities, name: str, basis: str, start_year: int) -> Subject
     unit = units.UNITS[known[keys[years[0]]].unit]
     levels = pd.Series([known[keys[year]].value for year in kept], index=kept, dtype=float)
     chosen = {year: keys[year] for year in kept}
-    words = f"{series_words(name)}{said}"
     edition = ", ".join(editions)
-    source = _SOURCES.get(name.split(".")[0], "added series").format(edition) + _BESIDE[basis]
+    words, source = named(name, basis), printed_in(name, basis, edition)
     return Subject(name, basis, unit, words, levels, chosen, edition, source, " ".join(remarks))
+
+
+def named(name: str, basis: str) -> str:
+    """A series with its basis in words."""
+    return series_words(name) + say(BASIS_WORDS[basis])
+
+
+def printed_in(name: str, basis: str, edition: str) -> str:
+    """Where the levels of a series come from, in words."""
+    return say(_SOURCES.get(name.split(".")[0], "added series")).format(edition) + say(_BESIDE[basis])
 
 
 def in_every_basis(known: Quantities, name: str, start_year: int) -> dict[str, Subject]:

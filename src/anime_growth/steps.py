@@ -74,7 +74,7 @@ STEPS = {
         StepSpec(
             "02_describe_market",
             "What did the market do, in yen, in dollars and after prices?",
-            ("edition",),
+            ("edition", "language"),
             ("01_clean_figures",),
             figures=(
                 *("market_levels", "overseas_growth", "contributions", "three_measures", "growth_split"),
@@ -85,7 +85,7 @@ STEPS = {
         StepSpec(
             "03_fit_trends",
             "How fast does overseas revenue grow, and how sure can one be?",
-            ("edition", "series", "basis", "start_year"),
+            ("edition", "series", "basis", "start_year", "language"),
             ("01_clean_figures",),
             tables=(
                 *("trends", "growth_by_basis", "backtest_forecasts", "backtest", "conformal_intervals"),
@@ -100,7 +100,7 @@ STEPS = {
         StepSpec(
             "04_project_targets",
             "Where do the models lead, and what does the target ask?",
-            ("edition", "series", "basis", "start_year", "horizon_year"),
+            ("edition", "series", "basis", "start_year", "horizon_year", "language"),
             ("01_clean_figures",),
             tables=("projections", "explored", "target_chances"),
             figures=("projections", "target_paths", "target_chances"),
@@ -108,7 +108,7 @@ STEPS = {
         StepSpec(
             "05_check_claims",
             "Which of the articles' claims are true?",
-            ("edition", "articles"),
+            ("edition", "articles", "language"),
             ("01_clean_figures", "03_fit_trends", "04_project_targets"),
             tables=("claims", "dollar_rates"),
             figures=("verdicts",),
@@ -118,7 +118,7 @@ STEPS = {
         StepSpec(
             "06_narrative",
             "What does all this say, in plain words?",
-            ("edition", "articles"),
+            ("edition", "articles", "language"),
             ("01_clean_figures", "02_describe_market", "03_fit_trends", "04_project_targets", "05_check_claims"),
             files=(
                 "quantities.json",

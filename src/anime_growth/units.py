@@ -9,6 +9,7 @@ from functools import total_ordering
 from typing import Any
 
 from anime_growth.errors import InputError
+from anime_growth.languages import BY_TEN_THOUSANDS, say, spoken
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ JPY_100M = Unit("100m JPY", "JPY", 1e8, 0, "JPY {} hundred million")
 JPY_BN = Unit("bn JPY", "JPY", 1e9, 1, "JPY {} billion")
 JPY_TRN = Unit("trn JPY", "JPY", 1e12, 2, "JPY {} trillion")
 USD_M = Unit("m USD", "USD", 1e6, 0, "USD {} million")
+USD_100M = Unit("100m USD", "USD", 1e8, 1, "USD {} hundred million")
 USD_BN = Unit("bn USD", "USD", 1e9, 2, "USD {} billion")
 PERCENT = Unit("%", "share", 0.01, 1, "{} %")
 PERCENT_A_YEAR = Unit("% a year", "growth rate", 0.01, 1, "{} % a year")
@@ -38,11 +40,13 @@ RANK = Unit("rank", "rank", 1, 0, "rank {}")
 YEAR = Unit("year", "year", 1, 0, "{}")
 COUNT = Unit("count", "count", 1, 0, "{}")
 INDEX_POINTS = Unit("index points", "stock index", 1, 0, "{} points")
+# How many oku, 100 million each, make one cho.
+OKU_IN_CHO = 10_000
 
 UNITS = {
     unit.name: unit
     for unit in (
-        *(JPY_100M, JPY_BN, JPY_TRN, USD_M, USD_BN, PERCENT, PERCENT_A_YEAR, POINTS, MULTIPLE),
+        *(JPY_100M, JPY_BN, JPY_TRN, USD_M, USD_100M, USD_BN, PERCENT, PERCENT_A_YEAR, POINTS, MULTIPLE),
         *(RATIO, RATE, INDEX, RANK, YEAR, COUNT, INDEX_POINTS),
     )
 }
@@ -236,3 +240,35 @@ def number_text(value: float, digits: int) -> str:
         is_zero = not text.strip("-0.,")
         text = text[1:] if is_zero else "−" + text[1:]
     return text
+
+
+def in_words(value: float, unit: Unit, digits: int, is_exact: bool = True) -> str:
+    """A number with its unit as a reader expects it, oku-yen as trillions or billions.
+
+    Languages that group by ten thousands say cho and oku, to the oku where `is_exact`, else as finely as
+    English does.
+
+    >>> in_words(21702, JPY_100M, 0)
+    'JPY 2.17 trillion'
+    """
+    if unit == JPY_100M:
+        unit, value = readable(value, unit), convert(value, unit, readable(value, unit))
+        digits = unit.digits
+    if spoken() in BY_TEN_THOUSANDS and unit.dimension in ("JPY", "USD"):
+        return _by_ten_thousands(value if is_exact else round(value, digits), unit, digits)
+    return say(unit.text).format(number_text(value, digits))
+
+
+def _by_ten_thousands(value: float, unit: Unit, digits: int) -> str:
+    """An amount of money in cho and oku of yen, or in oku of dollars."""
+    if unit.dimension == "USD":
+        finer = max(0, digits - (1 if unit == USD_BN else -2))
+        return say(USD_100M.text).format(number_text(convert(value, unit, USD_100M), finer))
+    oku = round(convert(value, unit, JPY_100M))
+    sign, (cho, rest) = "−" if oku < 0 else "", divmod(abs(oku), OKU_IN_CHO)
+    if not cho:
+        return say(JPY_100M.text).format(f"{sign}{rest}")
+    trillions = f"{sign}{number_text(cho, 0)}"
+    if not rest:
+        return say(JPY_TRN.text).format(trillions)
+    return say("JPY {cho} trillion {oku} hundred million", cho=trillions, oku=rest)

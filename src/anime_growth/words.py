@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from itertools import pairwise
 
+from anime_growth.languages import ENGLISH, WITHOUT_SPACES, say, spoken
+
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 CARDINALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 # Multiples that have a word of their own.
@@ -27,6 +29,8 @@ def short_ordinal(rank: int) -> str:
     >>> [short_ordinal(rank) for rank in (1, 2, 3, 11, 22)]
     ['1st', '2nd', '3rd', '11th', '22nd']
     """
+    if spoken() != ENGLISH:
+        return say("number {rank}", rank=rank)
     ending = "th" if rank % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
     return f"{rank}{ending}"
 
@@ -37,7 +41,8 @@ def ordinal(rank: int) -> str:
     >>> ordinal(4), ordinal(22)
     ('fourth', '22nd')
     """
-    return ORDINALS[rank - 1] if 1 <= rank <= len(ORDINALS) else short_ordinal(rank)
+    is_short = spoken() == ENGLISH and 1 <= rank <= len(ORDINALS)
+    return ORDINALS[rank - 1] if is_short else short_ordinal(rank)
 
 
 def cardinal(count: int) -> str:
@@ -46,7 +51,7 @@ def cardinal(count: int) -> str:
     >>> cardinal(1), cardinal(47)
     ('one', '47')
     """
-    return CARDINALS[count] if 0 <= count < len(CARDINALS) else str(count)
+    return CARDINALS[count] if spoken() == ENGLISH and 0 <= count < len(CARDINALS) else str(count)
 
 
 def how_many(count: int) -> str:
@@ -55,7 +60,7 @@ def how_many(count: int) -> str:
     >>> how_many(0), how_many(3)
     ('none', 'three')
     """
-    return cardinal(count) if count else "none"
+    return cardinal(count) if count else say("none")
 
 
 def counted(count: int, noun: str) -> str:
@@ -64,7 +69,7 @@ def counted(count: int, noun: str) -> str:
     >>> counted(1, "source"), counted(2, "year")
     ('one source', 'two years')
     """
-    return f"{cardinal(count)} {noun if count == 1 else noun + 's'}"
+    return say(f"{{count}} {noun if count == 1 else noun + 's'}", count=cardinal(count))
 
 
 def part_of(part: int, whole: int) -> str:
@@ -74,8 +79,8 @@ def part_of(part: int, whole: int) -> str:
     ('five of the six', 'all six', 'none of the six', 'both')
     """
     if part == whole:
-        return "both" if whole == 2 else f"all {cardinal(whole)}"
-    return f"{how_many(part)} of the {cardinal(whole)}"
+        return say("both") if whole == 2 else say("all {whole}", whole=cardinal(whole))
+    return say("{part} of the {whole}", part=how_many(part), whole=cardinal(whole))
 
 
 def odds(percent: float) -> str:
@@ -85,7 +90,7 @@ def odds(percent: float) -> str:
     ('four times in five', '19 times in 20', 'one time in two')
     """
     odd = Fraction(percent).limit_denominator(100) / 100
-    return f"{counted(odd.numerator, 'time')} in {cardinal(odd.denominator)}"
+    return say("{times} in {all}", times=counted(odd.numerator, "time"), all=cardinal(odd.denominator))
 
 
 def multiple(ratio: float) -> str:
@@ -103,7 +108,9 @@ def multiple(ratio: float) -> str:
         said = "nearly"
     else:
         said, whole = "more than", int(ratio)
-    return f"{said} {MULTIPLES.get(whole, f'{cardinal(whole)} times')}" if whole >= min(MULTIPLES) else ""
+    if whole < min(MULTIPLES):
+        return ""
+    return say(f"{said} {MULTIPLES.get(whole, '{count} times')}", count=cardinal(whole))
 
 
 # --- directions ---------------------------------------------------------------------------------
@@ -118,7 +125,7 @@ def moved(change: float) -> str:
     >>> moved(2.8), moved(-12.0), moved(0.0)
     ('rose', 'fell', 'stayed level')
     """
-    return by_comparison(change, 0, "rose", "fell", "stayed level")
+    return say(by_comparison(change, 0, "rose", "fell", "stayed level"))
 
 
 def had_moved(change: float) -> str:
@@ -127,7 +134,7 @@ def had_moved(change: float) -> str:
     >>> had_moved(2.8), had_moved(-12.0), had_moved(0.0)
     ('risen', 'fallen', 'stayed level')
     """
-    return by_comparison(change, 0, "risen", "fallen", "stayed level")
+    return say(by_comparison(change, 0, "risen", "fallen", "stayed level"))
 
 
 def pace(now: float, before: float) -> str:
@@ -136,7 +143,9 @@ def pace(now: float, before: float) -> str:
     >>> pace(26.0, 18.0), pace(18.0, 26.0), pace(18.0, 18.0), pace(26.0, -3.0)
     ('accelerated from', 'slowed from', 'stayed at', '')
     """
-    return by_comparison(now, before, "accelerated from", "slowed from", "stayed at") if min(now, before) > 0 else ""
+    return (
+        say(by_comparison(now, before, "accelerated from", "slowed from", "stayed at")) if min(now, before) > 0 else ""
+    )
 
 
 def speed(left: float, right: float) -> str:
@@ -145,7 +154,7 @@ def speed(left: float, right: float) -> str:
     >>> speed(9.1, 14.8), speed(9.1, -1.0)
     ('slower than', '')
     """
-    return by_comparison(left, right, "faster than", "slower than", "as fast as") if min(left, right) > 0 else ""
+    return say(by_comparison(left, right, "faster than", "slower than", "as fast as")) if min(left, right) > 0 else ""
 
 
 def amount(left: float, right: float) -> str:
@@ -154,7 +163,7 @@ def amount(left: float, right: float) -> str:
     >>> amount(3.9, 14.3), amount(14.3, 14.3)
     ('less than', 'as much as')
     """
-    return by_comparison(left, right, "more than", "less than", "as much as")
+    return say(by_comparison(left, right, "more than", "less than", "as much as"))
 
 
 def gap(now: float, before: float) -> str:
@@ -163,7 +172,7 @@ def gap(now: float, before: float) -> str:
     >>> gap(4997, 979), gap(979, 979)
     ('widened', 'stayed level')
     """
-    return by_comparison(now, before, "widened", "narrowed", "stayed level")
+    return say(by_comparison(now, before, "widened", "narrowed", "stayed level"))
 
 
 def position(value: float, mark: float) -> str:
@@ -203,16 +212,18 @@ def lead_story(leads: Mapping[int, float], other: str) -> str:
     led = [lead > 0 for lead in run.values() if lead]
     places = sum(now != before for before, now in pairwise(led))
     if places > MOST_CHANGES:
-        return f"changed places with {other} {counted(places, 'time')} from {first} to {max(run)}"
+        times = counted(places, "time")
+        return say("changed places with {other} {times} from {first} to {last}", other=say(other), times=times,
+                   first=first, last=max(run))  # fmt: skip
     told = []
     for year, sign in lead_changes(run).items():
         again = any(_sign(lead) == sign for before, lead in run.items() if before < year)
         said = {
-            1: "took the lead back" if again else f"passed {other}",
-            0: f"was level with {other}",
-            -1: "fell behind again" if again else "fell behind",
+            1: "took the lead back in {year}" if again else "passed {other} in {year}",
+            0: "was level with {other} in {year}",
+            -1: "fell behind again in {year}" if again else "fell behind in {year}",
         }
-        told.append(f"{said[sign]} in {year}")
+        told.append(say(said[sign], other=say(other), year=year))
     return listed(told)
 
 
@@ -223,7 +234,7 @@ def ranked(words: str, rank: int) -> str:
     >>> ranked("fastest", 1), ranked("fastest year", 2)
     ('the fastest', 'the second-fastest year')
     """
-    return f"the {words}" if rank == 1 else f"the {ordinal(rank)}-{words}"
+    return say(f"the {words}") if rank == 1 else say(f"the {{rank}}-{words}", rank=ordinal(rank))
 
 
 def share_of(percent: float) -> str:
@@ -232,7 +243,7 @@ def share_of(percent: float) -> str:
     >>> share_of(90.7), share_of(100.0), share_of(120.5), share_of(50.0)
     ('most of', 'all of', 'more than all of', '')
     """
-    return by_comparison(percent, 100, "more than all of", "most of", "all of") if percent > HALF else ""
+    return say(by_comparison(percent, 100, "more than all of", "most of", "all of")) if percent > HALF else ""
 
 
 # --- sentences ----------------------------------------------------------------------------------
@@ -242,6 +253,8 @@ def listed(items: list[str]) -> str:
     >>> listed(["a"]), listed(["a", "b", "c"])
     ('a', 'a, b and c')
     """
+    if spoken() in WITHOUT_SPACES:
+        return say(", ").join(items)
     return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
 
 

@@ -222,7 +222,7 @@ def test_every_number_of_the_finding_is_a_headline():
     tables["trends"] = tables["trends"].assign(remark=tables["trends"]["remark"].fillna("").astype(str))
     verdicts = pd.read_csv(paths.published() / "verdicts.csv", dtype=str, keep_default_na=False)
     context = narrative.context(tables, tables["trends"], tables["projections"], verdicts, q)
-    told = links.keys_in(narrative._render("finding.en.md.j2", context, q, as_html=True))
+    told = links.keys_in(narrative._render(narrative.FINDING, context, q, as_html=True))
     assert len(told) > 10
     assert [name for name in told if digest.headline_rank(name, {"2024"}) != 0] == []
 

@@ -187,6 +187,26 @@ def world(tables: dict[str, pd.DataFrame], market: pd.DataFrame, other_process: 
     return World(tables, market)
 
 
+class Japanese:
+    """The figures of a world, drawn in Japanese."""
+
+    def __init__(self, world: World) -> None:
+        self.draw = functools.cache(lambda name: self._drawn(world, name))
+
+    def _drawn(self, world: World, name: str) -> Drawing:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(figures, name, functools.partial(getattr(figures, name), language="ja"))
+            return world.make[name]()
+
+    def __getitem__(self, name: str) -> Drawing:
+        return self.draw(name)
+
+
+@pytest.fixture(scope="module")
+def japanese(world: World) -> Japanese:
+    return Japanese(world)
+
+
 @pytest.fixture(scope="module")
 def two_years(tables: dict[str, pd.DataFrame]) -> World:
     return World(tables, clean.market(tables, 2024))
@@ -689,6 +709,7 @@ UNMOVED = ("revisions", "categories", "content_exports", "regions", "market_cap"
 CASES = [("world", name) for name in NAMES]
 CASES += [("two_years", name) for name in NAMES if name not in UNMOVED]
 CASES += [("short", name) for name in OF_A_SUBJECT]
+CASES += [("japanese", name) for name in NAMES]
 # Nor do these look different for a fall in the last year, and they take long.
 SLOW = ("backtest", "forecast_bands", "specification_curve")
 CASES += [pytest.param("falling", name, marks=elsewhere) for name in NAMES if name not in (*UNMOVED, *SLOW)]
@@ -705,6 +726,22 @@ def test_words_neither_overlap_nor_leave_the_page(request: pytest.FixtureRequest
     for (text, one), (other, two) in itertools.combinations(boxes, 2):
         apart = one.x1 - 1 <= two.x0 or two.x1 - 1 <= one.x0 or one.y1 - 1 <= two.y0 or two.y1 - 1 <= one.y0
         assert apart, f"{text!r} lies on {other!r}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_japanese_the_same_data_is_drawn_under_a_japanese_title(
+    world: World, name: str, without_japanese: list[str]
+) -> None:
+    japanese = Japanese(world)
+    drawing = japanese[name]
+    assert without_japanese == []
+    pd.testing.assert_frame_equal(drawing.data, world[name].data)
+    for text in (drawing.title, drawing.alt):
+        assert re.search("[ぁ-ん]", text)
+        # Names of methods and of what is quoted stay in Latin letters; English words do not.
+        assert re.findall(r"\b(?:the|of|and|in|is|are|to|by)\b", text) == []
+    assert f"<dc:title>{drawing.title}</dc:title>" in html.unescape(drawing.svg().decode())
+    assert japanese[name].svg() == drawing.svg() != world.svg(name)
 
 
 def brightness(colour: Any) -> float:

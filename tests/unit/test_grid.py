@@ -38,7 +38,7 @@ def test_what_is_not_named_keeps_its_default_and_every_model_but_naive_is_asked(
     assert found.axes["model"] == tuple(model for model in trends.MODELS if model != "naive")
     assert found.parameters(0) == {
         "edition": 2025, "series": "market.overseas", "basis": "yen", "start_year": 2010, "horizon_year": 2033,
-        "articles": "all", "model": "drift",
+        "articles": "all", "language": "en", "model": "drift",
     }  # fmt: skip
     assert read("start_year: 2010", Depth.notebooks).item(0) == {"start_year": 2010}
     assert read("model: [naive]").item(0) == {"model": "naive"}

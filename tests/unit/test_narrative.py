@@ -15,6 +15,7 @@ from anime_growth.quantities import Quantities
 OF_RUNS = {"certificate.md.j2", "changelog.md.j2", "digest.md.j2"}
 TEMPLATES = sorted(path for path in narrative.TEMPLATES.glob("*.j2") if path.name not in OF_RUNS)
 TOLD = [path for path in TEMPLATES if path.name.endswith(".md.j2")]
+ENGLISH = [path for path in TOLD if ".en." in path.name]  # test_japanese.py knows the words of the others
 
 # --- no typed number ------------------------------------------------------------------------------
 # Inside a tag a template may count (first, last, one more), nothing else; outside it types no digit.
@@ -84,7 +85,8 @@ def test_a_typed_number_is_found(text):
 
 
 def test_every_allowed_phrase_is_still_used():
-    told = " ".join(outside_tags(path.read_text(encoding="utf-8")) for path in TEMPLATES)
+    texts = [path.read_text(encoding="utf-8") for path in TEMPLATES]
+    told = " ".join([*map(outside_tags, texts), *(string for text in texts for string in strings(text))])
     assert [phrase for phrase in ALLOWED if phrase not in told] == []
 
 
@@ -156,7 +158,7 @@ def directions(text):
     return [word for word in re.findall(r"[a-z]+", text.lower()) if word in DIRECTIONS]
 
 
-@pytest.mark.parametrize("template", TOLD, ids=lambda path: path.name)
+@pytest.mark.parametrize("template", ENGLISH, ids=lambda path: path.name)
 def test_words_of_direction_stand_only_where_a_rule_binds_them(template):
     text = template.read_text(encoding="utf-8")
     plain = " ".join(re.sub(r"\{[{%#].*?[%#}]\}", "{{}}", text, flags=re.DOTALL).lower().split())

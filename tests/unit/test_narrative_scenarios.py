@@ -61,6 +61,12 @@ class Story:
         return narrative.tell(self.context, self.q)
 
     @property
+    def japanese(self):
+        """The same told in Japanese, in HTML, where numbers carry their keys."""
+        context = narrative.context(self.tables, self.trends, self.projections, self.verdicts, self.q, "ja")
+        return narrative.tell(context, self.q, as_html=True)
+
+    @property
     def sentences(self):
         """Sentences of running text, without marks and emphasis; the claims are told elsewhere."""
         return sentences(self.text.split("## Which claims")[0])
@@ -233,6 +239,112 @@ def test_every_number_of_every_story_carries_its_key(told, name):
     assert re.findall(r"\S*\d\S*", left) == []
 
 
+# --- every story in Japanese ----------------------------------------------------------------------
+NUMBER = r"−?[\d,]+(?:\.\d+)?"
+
+
+def linked(shown):
+    """Keys with the texts that stand for them."""
+    return re.findall(r'data-key="([^"]+)"[^>]*>([^<]*)</a>', shown)
+
+
+def in_unit_of(text, unit):
+    """The number of a text, Japanese or English, in `unit`; none where it has no digit."""
+    plain = text.replace("−", "-").replace(",", "")
+    sizes = {"兆": units.JPY_TRN, "trillion": units.JPY_TRN, "億円": units.JPY_100M, "億ドル": units.USD_100M}
+    sizes |= {"billion": units.USD_BN if unit.dimension == "USD" else units.JPY_BN}
+    if "兆" in plain:
+        cho, oku = re.fullmatch(r"(-?\d+)兆(?:(\d+)億)?円", plain).groups()
+        sign = -1 if cho.startswith("-") else 1
+        return units.convert(int(cho), units.JPY_TRN, unit) + sign * units.convert(int(oku or 0), units.JPY_100M, unit)
+    found = re.search(NUMBER, text.removeprefix("1ドル="))
+    if found is None:
+        return None
+    size = next((size for word, size in sizes.items() if word in plain), unit)
+    return units.convert(float(found[0].replace(",", "").replace("−", "-")), size, unit)
+
+
+@EVERY
+def test_every_story_rests_on_the_same_quantities_in_japanese(told, name):
+    run = told(name)
+    english = narrative.tell(run.context, run.q, as_html=True)
+    assert set(links.keys_in(run.japanese)) == set(links.keys_in(english))
+
+
+@EVERY
+def test_every_number_is_the_same_in_japanese_as_in_english(told, name):
+    """Beside the quantity itself, and beside each English text of it, within the last digit that either prints."""
+    run = told(name)
+    english = linked(narrative.tell(run.context, run.q, as_html=True))
+    compared = 0
+    for key, text in linked(run.japanese):
+        item = run.q[key]
+        unit = units.UNITS[item.unit]
+        value = in_unit_of(text, unit)
+        if value is None:
+            assert text == "横ばい" and round(item.value, item.digits) == 0
+            continue
+        if item.unit == "ratio" or re.search("[約超弱]", text):
+            assert abs(value - item.value) < 1
+            continue
+        if "月" in text:  # a day, told with the rate of that day
+            continue
+        if item.unit == "rank" and value == len(item.inputs):  # of how many values it is a rank
+            continue
+        told_alike = [in_unit_of(other, unit) for known, other in english if known == key]
+        # Where the verb carries the direction, the size stands without its sign.
+        near = [number for number in told_alike if number is not None] or [round(item.value, item.digits)]
+        finest = max(units.convert(1, units.JPY_100M, unit) * 51 if unit.dimension == "JPY" else 0, 10**-item.digits)
+        assert min(abs(abs(value) - abs(number)) for number in near) <= finest, (key, text, near)
+        oku = units.convert(0.5001, units.JPY_100M, unit) if unit.dimension == "JPY" else finest
+        assert abs(abs(value) - abs(item.value)) <= (finest if item.is_modelled else oku), (key, text, item.value)
+        compared += 1
+    assert compared > 10
+
+
+@EVERY
+def test_every_story_in_japanese_is_whole_sentences_without_gaps(told, name, without_japanese):
+    text = re.sub(r"</?(?:a|strong)\b[^>]*>", "", run_text := told(name).japanese)
+    own = html.unescape(text.split("## 主張の検証")[0])
+    running = [line for line in own.splitlines() if line and not line.startswith(("#", "<!--", "- "))]
+    assert running and all(line.endswith("。") for line in running)
+    flaws = (
+        "  ",
+        "（）",
+        "、、",
+        "。。",
+        "、。",
+        "None",
+        "nan",
+        "{",
+        "}",
+        "増増",
+        "年年",
+        "%%",
+        "率率",
+        " 。",
+        "円円",
+        "億億",
+    )
+    assert [flaw for flaw in flaws if flaw in own] == []
+    assert "**" not in run_text
+    assert without_japanese == []
+
+
+@EVERY
+def test_every_number_of_every_story_carries_its_key_in_japanese(told, name):
+    run = told(name)
+    context = narrative.context(run.tables, run.trends, run.projections, run.verdicts, run.q, "ja")
+    own = run.japanese.split("## 主張の検証")[0]
+    left = html.unescape(re.sub(r'<a class="n".*?</a>|<!--.*?-->', " ", own))
+    # Names of intervals and models, horizons, editions and years, and counts of models, as in English.
+    for text in ("AR(1)", context["interval"], context["inner"], context["refusal"]):
+        left = left.replace(text, " ") if text else left
+    left = re.sub(r"(?:19|20)\d\d(?=年|〜|』)|2020年価格|\d+(?=モデル)|\d+年(?:先|間)|\d+回に\d+回", " ", left)
+    left = re.sub(r"中央値の上下\d+%|\d+年のうち *\d+年|\d+個のうち", " ", left)
+    assert re.findall(r"\S*\d\S*", left) == []
+
+
 @EVERY
 def test_every_story_has_its_marks_on_lines_of_their_own(told, name):
     text = told(name).text
@@ -321,7 +433,7 @@ def test_breaks_are_named_with_their_series_and_year(told):
 def test_every_part_of_the_context_is_used_by_a_template(told):
     templates = [path.read_text(encoding="utf-8") for path in narrative.TEMPLATES.glob("*.md.j2")]
     used = set().union(*(meta.find_undeclared_variables(narrative.environment().parse(text)) for text in templates))
-    assert sorted(set(told("default").context) - used) == []
+    assert sorted(set(told("default").context) - used - {"language"}) == []  # that chooses the template
 
 
 def test_one_model_takes_the_singular_and_naive_a_noun(told):

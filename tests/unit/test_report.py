@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+import io
 import json
 import re
 import urllib.request
@@ -10,6 +11,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from fontTools.ttLib import TTFont
 
 from anime_growth import backtest, checks, doubts, links, narrative, projections, report, trace, units
 from anime_growth.arithmetic import growth_pct
@@ -62,12 +64,12 @@ def study(tables, market, every_quantity, trend_table, past_forecasts, fits, sub
     }
 
 
-def page_of(study, verdicts=VERDICTS, **changes):
+def page_of(study, verdicts=VERDICTS, language="en", **changes):
     given = {**study, **changes}
     tables, record = given["tables"], given["record"]
     pictures = {"one": (b"<svg/>", f"a figure {EVIL}")}
     made = (verdicts, given["trends"], given["scores"], tables, record, PARAMETERS, HEADERS, given["forecasts"])
-    return report.write_html(told(record.q), pictures, *made, is_part_of_run=True)
+    return report.write_html(told(record.q), pictures, *made, is_part_of_run=True, language=language)
 
 
 @pytest.fixture(scope="module")
@@ -312,6 +314,21 @@ def hostile(study):
     trends = study["trends"].assign(remark=EVIL)
     spoiled = trace.Record.of_entries(entries, sources)
     return {**study, "record": spoiled, "tables": tables, "trends": trends}, verdicts
+
+
+def test_a_japanese_page_names_its_language_and_carries_every_letter_that_it_needs(study):
+    page = page_of(study, language="ja")
+    traced = report.write_trace(page, VERDICTS, study["tables"], study["record"], "ja")
+    for made, heading in ((page, "記事の主張の判定"), (traced, "数値の由来")):
+        assert '<html lang="ja">' in made and heading in made
+        assert "font-src data:;" in html.unescape(made.split("</head>")[0])
+        woff = base64.b64decode(re.search(r"data:font/woff;base64,([^)]+)\)", made)[1])
+        drawn = set(TTFont(io.BytesIO(woff)).getBestCmap())
+        needed = {letter for letter in html.unescape(re.sub(r"base64,[^)\"]+", "", made)) if letter >= "\u3040"}
+        assert needed and {letter for letter in needed if ord(letter) not in drawn} == set()
+    assert "留保付きで支持" in page and "Verdicts on" not in page
+    assert "font-src" not in page_of(study).split("</head>")[0]
+    assert set(links.keys_in(page)) == set(links.keys_in(page_of(study)))
 
 
 def test_nothing_from_data_becomes_an_element_a_script_or_a_link(study):

@@ -3,12 +3,14 @@
 import functools
 import itertools
 import math
+import re
 import textwrap
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, ParamSpec
+from typing import Any
 
 import matplotlib.style
 import numpy as np
@@ -17,6 +19,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
@@ -24,6 +27,7 @@ from scipy.optimize import isotonic_regression
 
 from anime_growth import units
 from anime_growth.describe import contiguous
+from anime_growth.languages import ENGLISH, FONTS, WITHOUT_SPACES, font_file, say, speaking, spoken
 from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name
 from anime_growth.units import JPY_100M, JPY_TRN, PERCENT, number_text
 from anime_growth.words import capital
@@ -82,23 +86,36 @@ COLUMNS = {
 }
 
 WIDTH, MARGIN = 8.0, 0.15  # inches
+FULL_WIDTH = 1.85  # mean letters
 TITLE, SUBTITLE, LABEL, SMALL = 13.0, 9.5, 8.5, 7.5  # points
+FONT = "DejaVu Sans"  # matplotlib's own; a language that it cannot write has one of its own
 _LOOK = {
-    **{"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": LABEL, "text.color": INK},
+    **{"font.size": LABEL, "text.color": INK},
     **{"axes.edgecolor": QUIET, "axes.labelcolor": QUIET, "axes.labelsize": LABEL, "axes.grid.axis": "y"},
     # A heading's height is given: matplotlib would measure all ticks at each drawing to find the same.
     **{"axes.titlesize": LABEL + 0.5, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titley": 1.0},
     **{"grid.color": GRID, "hatch.linewidth": 0.8, "xtick.color": QUIET, "ytick.color": QUIET},
     **{"xtick.bottom": True, "xtick.major.size": 3, "svg.fonttype": "path"},
 }
-P = ParamSpec("P")
 Mark = tuple[float, str, str]  # year, words, colour
 End = tuple[float, float, str, str]  # x, y, words, colour
 
 
 def _theme(**more: Any) -> AbstractContextManager[None]:
     """The look of all figures, whatever the reader's own settings are; undone on leaving."""
-    return matplotlib.style.context(["default", sns.axes_style("whitegrid"), {**_LOOK, **more}])
+    fonts = {"font.family": [*_own_font(spoken()), FONT]}  # what the first lacks, the next writes
+    return matplotlib.style.context(["default", sns.axes_style("whitegrid"), {**_LOOK, **fonts, **more}])
+
+
+@functools.cache
+def _own_font(language: str) -> list[str]:
+    """The name of a language's own font, made known to matplotlib."""
+    with speaking(language):
+        file = font_file()
+    if file is None:
+        return []
+    fontManager.addfont(file)
+    return [FONTS[language][0]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -110,6 +127,7 @@ class Drawing:
     alt: str
     data: pd.DataFrame
     figure: Figure
+    language: str = ENGLISH
 
     def svg(self) -> bytes:
         """The picture as SVG, the same bytes at any time and in any process."""
@@ -120,7 +138,7 @@ class Drawing:
         """What is saved and what is shown, drawn once."""
         about = {"Date": None, "Creator": "anime_growth", "Title": self.title, "Description": self.alt}
         picture = BytesIO()
-        with _theme(**{"svg.hashsalt": f"anime_growth {self.name}"}):
+        with speaking(self.language), _theme(**{"svg.hashsalt": f"anime_growth {self.name}"}):
             self.figure.savefig(picture, format="svg", metadata=about)
         return picture.getvalue()
 
@@ -136,12 +154,15 @@ class _Nothing(Exception):
     """There is nothing to draw; the message says why."""
 
 
-def themed(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
-    """Draw in the look of the study, leave the reader's settings as they were, and survive missing data (`need`)."""
+def themed(draw: Callable[..., Drawing]) -> Callable[..., Drawing]:
+    """Draw in the look of the study, leave the reader's settings as they were, and survive missing data (`need`).
+
+    A figure so drawn takes `language` besides what it declares.
+    """
 
     @functools.wraps(draw)
-    def themed(*args: P.args, **kwargs: P.kwargs) -> Drawing:
-        with _theme():
+    def themed(*args: Any, language: str = ENGLISH, **kwargs: Any) -> Drawing:
+        with speaking(language), _theme():
             try:
                 return draw(*args, **kwargs)
             except _Nothing as reason:
@@ -153,29 +174,35 @@ def themed(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
 def need(there: Any, reason: str) -> None:
     """Draw nothing but the sentence `reason` where `there` is empty; see `themed`."""
     if not there:
-        raise _Nothing(reason)
+        raise _Nothing(say(reason))
 
 
 def _nothing(name: str, reason: str) -> Drawing:
     """A figure that says in a sentence why there is nothing to draw."""
     figure, (ax,) = canvas(0.4)
     ax.set_axis_off()
-    return finish(
-        name, figure, pd.DataFrame(), f"Nothing to draw: {reason}", "", "An empty figure.", "tables of this run"
-    )
+    title = say("Nothing to draw: {reason}", reason=reason)
+    return finish(name, figure, pd.DataFrame(), title, "", say("An empty figure."), say("tables of this run"))
 
 
 # --- numbers and words -------------------------------------------------------------------------
 def direction(value: float) -> str:
     """The verb for a change of `value` per cent, with its size."""
     size = number_text(abs(value), PERCENT.digits)
-    return f"{'grew' if value > 0 else 'shrank'} {size} %" if size.strip("0.") else "hardly changed"
+    if not size.strip("0."):
+        return say("hardly changed")
+    return say("grew {size} %" if value > 0 else "shrank {size} %", size=size)
 
 
 def signed(value: float) -> str:
     """A number at the printed precision of a percentage, with its sign, plus included."""
     text = number_text(value, PERCENT.digits)
     return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def signed_percent(value: float) -> str:
+    """A percentage with its sign."""
+    return say(PERCENT.text).format(signed(value))
 
 
 def trn(value: Any) -> Any:
@@ -185,13 +212,14 @@ def trn(value: Any) -> Any:
 
 def trn_text(value: float) -> str:
     """A level [JPY trn] in words, without decimals."""
-    return JPY_TRN.text.format(number_text(value, 0))
+    return say(JPY_TRN.text).format(number_text(value, 0))
 
 
 def range_text(values: Iterable[float], digits: int = PERCENT.digits) -> str:
     """Lowest to highest in words, or the one value where they print alike."""
     found = list(values)
-    return " to ".join(dict.fromkeys(number_text(value, digits) for value in (min(found), max(found))))
+    low, high = (number_text(value, digits) for value in (min(found), max(found)))
+    return low if low == high else say("{low} to {high}", low=low, high=high)
 
 
 def by_year(q: Quantities, stem: str) -> dict[int, Quantity]:
@@ -215,12 +243,36 @@ def canvas(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tu
 
 def _wrapped(text: str, size: float, width: float) -> list[str]:
     """`text` in even lines that fit the page; `width` is a letter's mean width in parts of its size."""
-    letters = int((WIDTH - 2 * MARGIN) * 72 / (size * width))
+    most = int((WIDTH - 2 * MARGIN) * 72 / (size * width))
     text = text.replace(" %", "\N{NO-BREAK SPACE}%").replace("JPY ", "JPY\N{NO-BREAK SPACE}")
-    wrap = functools.partial(textwrap.wrap, text, break_on_hyphens=False)
-    fewest = len(wrap(letters))
-    even = (wrap(tried) for tried in range(letters // 2, letters + 1))
+    fewest = len(folded(text, most))
+    even = (folded(text, tried) for tried in range(most // 2, most + 1))
     return next(lines for lines in even if len(lines) <= fewest)
+
+
+def folded(text: str, most: int) -> list[str]:
+    """`text` in lines of at most `most` letters, broken at spaces or, without them, where the language allows it."""
+    if spoken() not in WITHOUT_SPACES:
+        return textwrap.wrap(text, most, break_on_hyphens=False)
+    pieces = [
+        part for piece in _PIECES.findall(text) for part in ([piece] if letters(piece) <= most else piece) if part
+    ]
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and letters(lines[-1] + piece.rstrip()) > most:
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+# What stays together where words stand without spaces: as a rule a word in kanji, katakana or letters with the
+# hiragana and the closing marks after it, so that a line breaks where one would pause.
+_PIECES = re.compile(r"[（「『【]*[^\sぁ-ん、。；：％）」』】（「『【]*[ぁ-ん]*[、。；：％）」』】]*|\s")
+
+
+def letters(text: str) -> float:
+    """How many letters of mean width `text` is long; a full-width one counts for more."""
+    return sum(FULL_WIDTH if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
 
 
 def finish(
@@ -232,7 +284,11 @@ def finish(
         (_wrapped(title, TITLE, 0.64), TITLE, {"fontweight": "bold"}),
         (_wrapped(subtitle, SUBTITLE, 0.56), SUBTITLE, {"color": QUIET}),
     ]
-    foot = [line for note in (*notes, f"Source: {source}. anime_growth") for line in _wrapped(note, SMALL, 0.55)]
+    foot = [
+        line
+        for note in (*notes, say("Source: {source}. anime_growth", source=source))
+        for line in _wrapped(note, SMALL, 0.55)
+    ]
     header = 0.25 + sum(len(lines) * size * 1.3 / 72 + 0.04 for lines, size, _ in head)
     footer = 0.16 + len(foot) * SMALL * 1.35 / 72
     height = figure.get_figheight() + header + footer
@@ -252,7 +308,7 @@ def finish(
             if not axis.get_label_text():  # else matplotlib would measure all ticks at each drawing to place no words
                 axis.set_label_coords(0, 0)
     data = data.reindex(columns=COLUMNS.get(name, list(data.columns))).reset_index(drop=True)
-    return Drawing(name, title, f"{drawn} {title}.", data, figure)
+    return Drawing(name, title, say("{drawn} {title}.", drawn=drawn, title=title), data, figure, spoken())
 
 
 # --- parts of figures --------------------------------------------------------------------------
@@ -325,7 +381,15 @@ def dots(ax: Axes, x: Any, y: Any, colour: str, hollow: Any = (), size: float = 
 def mark_target(ax: Axes, year: int, level: float) -> None:
     """A target as a diamond with its words."""
     dots(ax, [year], [level], ORANGE, [True], 70, "D")
-    label(ax, year, level, f"Target {year}\n{trn_text(level)}", dx=-10, fontsize=LABEL, fontweight="bold")
+    label(
+        ax,
+        year,
+        level,
+        say("Target {year}\n{level}", year=year, level=trn_text(level)),
+        dx=-10,
+        fontsize=LABEL,
+        fontweight="bold",
+    )
 
 
 def end_labels(ax: Axes, ends: Sequence[End], size: float = LABEL) -> None:
@@ -358,7 +422,7 @@ def mark_years(ax: Axes, marks: Iterable[Mark]) -> float:
     for year, text, colour in sorted(marks, key=lambda mark: -mark[0]):
         if not low <= year <= high:
             continue
-        reach = year + (len(text) * SMALL * 0.6 + 10) * points
+        reach = year + (letters(text) * SMALL * 0.6 + 10) * points
         row = max((row + 1 for other, row in placed if other <= reach), default=0)
         placed.append((year, row))
         ax.axvline(year, color=colour, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0.5)

@@ -36,6 +36,7 @@ from anime_growth.figures.drawing import (
     need,
     range_text,
     signed,
+    signed_percent,
     stack,
     themed,
     tidy,
@@ -44,6 +45,7 @@ from anime_growth.figures.drawing import (
     year_axis,
     year_line,
 )
+from anime_growth.languages import say
 from anime_growth.quantities import Quantities, Quantity
 from anime_growth.units import JPY_100M, JPY_BN, JPY_TRN, PERCENT, number_text
 from anime_growth.words import capital, lead_changes, lead_story, listed, short_ordinal
@@ -65,11 +67,11 @@ def _edition(q: Quantities) -> str:
 
 
 def _aja(edition: object) -> str:
-    return f"AJA Anime Industry Report, {edition} edition"
+    return say("AJA Anime Industry Report, {} edition").format(edition)
 
 
 def _category(name: str) -> str:
-    return CATEGORY_NAMES.get(name, name.replace("_", " "))
+    return say(CATEGORY_NAMES.get(name, name.replace("_", " ")))
 
 
 def _break_marks(
@@ -78,8 +80,8 @@ def _break_marks(
     """Marks for the notes on `series` dated within `years`, and each note's first clause as the register words it."""
     rows = breaks[breaks["series"].isin(series) & breaks["kind"].isin(kinds) & breaks["year"].notna()]
     rows = rows[rows["year"].between(years.min(), years.max())].drop_duplicates(["note_id", "year"])
-    inferred = rows["is_documented"].map({True: "", False: ", inferred"})
-    words = rows["note_id"] + " " + rows["kind"].map(KINDS) + inferred
+    inferred = rows["is_documented"].map({True: "", False: say(", inferred")})
+    words = rows["note_id"] + " " + rows["kind"].map({kind: say(words) for kind, words in KINDS.items()}) + inferred
     marks = [(float(year), text, QUIET) for year, text in zip(rows["year"], words, strict=True)]
     clauses = [f"{row.note_id}: {re.split(r'; | [(]|, i[.]e[.]', row.finding)[0]}." for row in rows.itertuples()]
     return marks, list(dict.fromkeys(clauses))
@@ -92,7 +94,8 @@ def _across_breaks(q: Quantities, series: str) -> list[str]:
         for year, item in by_year(q, f"{series}.growth").items()
     }
     told = [f"{year} ({', '.join(notes)})" for year, notes in marked.items() if notes]
-    return [f"Growth into {listed(told)} compares across a change of scope or method."] if told else []
+    said = say("Growth into {years} compares across a change of scope or method.", years=listed(told))
+    return [said] if told else []
 
 
 # --- the figures -------------------------------------------------------------------------------
@@ -105,30 +108,39 @@ def revisions(revisions_table: pd.DataFrame) -> Drawing:
     figure, panels = canvas(1.3 * len(shown) + 0.3, len(shown), sharex=True, sharey=True)
     clauses = []
     for ax, series in zip(panels, shown, strict=True):
-        rows, colour, name = data[data["series"] == series], SERIES[series], SERIES_NAMES[series]
+        rows, colour, name = data[data["series"] == series], SERIES[series], say(SERIES_NAMES[series])
         low = rows["lowest_confidence"] == "low"
         ax.vlines(rows["year"], 0, rows["change_pct"], color=colour, linewidth=1.6)
         ax.axhline(0, color=INK, linewidth=0.8)
         dots(ax, rows["year"], rows["change_pct"], colour, low)
         for row in rows[low].itertuples():
-            label(ax, row.year, row.change_pct, "low-confidence reading", QUIET, dx=8)
+            label(ax, row.year, row.change_pct, say("low-confidence reading"), QUIET, dx=8)
         if not low.all():
             row = rows.loc[rows.loc[~low, "change_pct"].abs().idxmax()]
             size = number_text(abs(row["change_pct"]), PERCENT.digits)
-            clauses.append(f"{name} was {'never' if row['change_pct'] == 0 else 'practically never'} restated")
+            form = (
+                "{series} was never restated" if row["change_pct"] == 0 else "{series} was practically never restated"
+            )
             if size.strip("0."):
-                clauses[-1] = f"{name} was restated by up to {size} %"
+                form = "{series} was restated by up to {size} %"
                 text = " → ".join(number_text(row[f"{end}_jpy_100m"], 0) for end in ("first", "last"))
                 label(ax, row["year"], row["change_pct"], text, colour, dy=6 * np.sign(row["change_pct"]))
+            clauses.append(say(form, series=name, size=size))
         tidy(ax, capital(name))
         ax.margins(y=0.22)
     year_axis(panels[-1], data["year"], most=18)
     return finish(
-        "revisions", figure, data, capital("; ".join(clauses)) or "No restatement can be read with confidence",
-        "Change from the first to the last edition that prints a year, %. Labels: largest trusted change, in JPY 100 "
-        "million. Hollow: low-confidence reading, left out of the title.",
-        "Panels of the change in per cent by year, one for each series.",
-        f"AJA Anime Industry Reports, editions {data['first_edition'].min()} to {data['last_edition'].max()}",
+        "revisions", figure, data,
+        capital(say("; ").join(clauses)) or say("No restatement can be read with confidence"),
+        say(
+            "Change from the first to the last edition that prints a year, %. Labels: largest trusted change, in JPY "
+            "100 million. Hollow: low-confidence reading, left out of the title."
+        ),
+        say("Panels of the change in per cent by year, one for each series."),
+        say(
+            "AJA Anime Industry Reports, editions {first} to {last}",
+            first=data["first_edition"].min(), last=data["last_edition"].max(),
+        ),
     )  # fmt: skip
 
 
@@ -141,28 +153,34 @@ def market_levels(market: pd.DataFrame, breaks: pd.DataFrame, q: Quantities) -> 
     for name, rows in data.groupby("series"):
         levels = rows.set_index("year")["level_jpy_trn"].sort_index()
         year_line(ax, levels, SERIES[name])
-        text = f"{capital(name)} {number_text(levels.iloc[-1], JPY_TRN.digits)}"
+        text = f"{capital(say(name))} {number_text(levels.iloc[-1], JPY_TRN.digits)}"
         ends.append((levels.index[-1], levels.iloc[-1], text, SERIES[name]))
     ax.set_ylim(0, None)
     year_axis(ax, data["year"])
     end_labels(ax, ends)
     leads = by_year(q, "market.overseas.lead")
     states = {
-        1: ("overseas ahead", SERIES["overseas"]),
-        0: ("level", QUIET),
-        -1: ("domestic ahead", SERIES["domestic"]),
+        1: ("{year} overseas ahead", SERIES["overseas"]),
+        0: ("{year} level", QUIET),
+        -1: ("{year} domestic ahead", SERIES["domestic"]),
     }
     changes = lead_changes({year: item.value for year, item in leads.items()})
     marks, notes = _break_marks(
         breaks, ("market.overseas", "market.domestic"), ("scope", "method", "event"), data["year"]
     )
-    told = [(year, f"{year} {text}", colour) for year, sign in changes.items() for text, colour in [states[sign]]]
+    told = [(year, say(text, year=year), colour) for year, sign in changes.items() for text, colour in [states[sign]]]
     above = mark_years(ax, [*marks, *told])
-    tidy(ax, "JPY trillion, current prices", above=above)
+    tidy(ax, say("JPY trillion, current prices"), above=above)
     return finish(
         "market_levels", figure, data, _lead_title(leads),
-        f"Broad anime market, edition {_edition(q)} of the report; dashed: change of lead or a note on method.",
-        "Two lines of levels by year in trillion yen, overseas and domestic, with the years of changed lead marked.",
+        say(
+            "Broad anime market, edition {edition} of the report; dashed: change of lead or a note on method.",
+            edition=_edition(q),
+        ),
+        say(
+            "Two lines of levels by year in trillion yen, overseas and domestic, with the years of changed lead "
+            "marked."
+        ),
         _aja(_edition(q)), notes,
     )  # fmt: skip
 
@@ -170,15 +188,16 @@ def market_levels(market: pd.DataFrame, breaks: pd.DataFrame, q: Quantities) -> 
 def _lead_title(leads: Mapping[int, Quantity]) -> str:
     """The story of the lead in one sentence, ending with its size in the latest year."""
     if not leads:
-        return "No year has both an overseas and a domestic level"
+        return say("No year has both an overseas and a domestic level")
     year, lead = list(leads.items())[-1]
-    now = "led" if lead.value > 0 else "trailed"
-    now = f"{now} by {lead.in_unit(JPY_TRN).text.replace('−', '')}" if lead.value else "was level"
+    now = "in {year} overseas led by {size}" if lead.value > 0 else "in {year} overseas trailed by {size}"
+    now = say(now if lead.value else "in {year} overseas was level", year=year,
+              size=lead.in_unit(JPY_TRN).text.replace("−", ""))  # fmt: skip
     first = contiguous(leads)[-1][0]
     story = lead_story({when: item.value for when, item in leads.items()}, "domestic")
     if not story and first < year:
-        story = f"never changed places with domestic from {first} to {year}"
-    return capital(f"{f'overseas {story}; ' if story else ''}in {year} overseas {now}")
+        story = say("never changed places with domestic from {first} to {last}", first=first, last=year)
+    return capital(say("overseas {story}; {now}", story=story, now=now) if story else now)
 
 
 @themed
@@ -204,13 +223,19 @@ def overseas_growth(market: pd.DataFrame, breaks: pd.DataFrame, q: Quantities) -
     ax.margins(y=0.12)
     year_axis(ax, data["year"])
     marks, notes = _break_marks(breaks, ("market.overseas",), list(KINDS), data["year"])
-    tidy(ax, "% on the year before, in yen", above=mark_years(ax, marks))
-    place = f"the {short_ordinal(rank) + ' ' if rank > 1 else ''}fastest of" if value > 0 else f"rank {rank} among"
-    place = f"{place} {len(data)} years" if len(data) > 1 else "the only year whose growth this edition gives"
+    tidy(ax, say("% on the year before, in yen"), above=mark_years(ax, marks))
+    place = "the fastest of {years} years" if rank == 1 else "the {ordinal} fastest of {years} years"
+    place = place if value > 0 else "rank {rank} among {years} years"
+    place = place if len(data) > 1 else "the only year whose growth this edition gives"
+    place = say(place, rank=rank, ordinal=short_ordinal(rank), years=len(data))
     return finish(
-        "overseas_growth", figure, data, f"Overseas {direction(value)} in {year}, {place}",
-        f"Edition {market['edition'].iloc[0]}; hatched: growth across a change of method or scope.",
-        "Bars of growth in per cent by year, the latest year highlighted.", _aja(_edition(q)), notes,
+        "overseas_growth", figure, data,
+        say("Overseas {change} in {year}, {place}", change=direction(value), year=year, place=place),
+        say(
+            "Edition {edition}; hatched: growth across a change of method or scope.",
+            edition=market["edition"].iloc[0],
+        ),
+        say("Bars of growth in per cent by year, the latest year highlighted."), _aja(_edition(q)), notes,
     )  # fmt: skip
 
 
@@ -222,15 +247,27 @@ def contributions(q: Quantities) -> Drawing:
     need(len(data), "no two years running of all three series are at hand")
     figure, (ax,) = canvas(3.8)
     parts, sums, year = data[list(stems)], data["total_growth_pct"], data.index[-1]
-    stack(ax, parts, sums, list(SERIES.values()), ("Overseas", "Domestic", "Whole market"))
-    tidy(ax, "Percentage points of growth on the year before")
+    stack(ax, parts, sums, list(SERIES.values()), [say(words) for words in ("Overseas", "Domestic", "Whole market")])
+    tidy(ax, say("Percentage points of growth on the year before"))
     points = zip(("overseas", "domestic"), parts.loc[year], strict=True)
-    added = [f"{name} {'added' if value >= 0 else 'took away'} {number_text(abs(value), 1)}" for name, value in points]
+    added = [
+        say(f"{name} {'added' if value >= 0 else 'took away'} {{points}}", points=number_text(abs(value), 1))
+        for name, value in points
+    ]
     return finish(
         "contributions", figure, data.reset_index(),
-        f"The market {direction(sums[year])} in {year}: {listed(added)} points",
-        f"Growth of the whole market split exactly into its two parts; dots: their sum. Edition {_edition(q)}, in yen.",
-        "Stacked bars by year of the points that overseas and domestic add to growth, with dots for the whole market.",
+        say(
+            "The market {change} in {year}: {parts} points",
+            change=direction(sums[year]), year=year, parts=listed(added),
+        ),
+        say(
+            "Growth of the whole market split exactly into its two parts; dots: their sum. Edition {edition}, in yen.",
+            edition=_edition(q),
+        ),
+        say(
+            "Stacked bars by year of the points that overseas and domestic add to growth, with dots for the whole "
+            "market."
+        ),
         _aja(_edition(q)), _across_breaks(q, "market.total"),
     )  # fmt: skip
 
@@ -252,19 +289,27 @@ def three_measures(market: pd.DataFrame, q: Quantities) -> Drawing:
     log_axis(ax)
     year_axis(ax, index.index)
     end_labels(
-        ax, [(last, index.loc[last, name], f"{capital(name)}\n× {times[name]}", MEASURES[name]) for name in index]
+        ax, [(last, index.loc[last, name], f"{capital(say(name))}\n× {times[name]}", MEASURES[name]) for name in index]
     )
-    above = mark_years(ax, [(low, f"{low}, lowest in yen", QUIET)])
-    tidy(ax, f"Index, {low} = 100, logarithmic axis", above=above)
-    (yen, *_), rest = times.values(), listed([f"{times[name]} {name}" for name in list(times)[1:]])
+    above = mark_years(ax, [(low, say("{year}, lowest in yen", year=low), QUIET)])
+    tidy(ax, say("Index, {year} = 100, logarithmic axis", year=low), above=above)
+    rest = listed([say(f"{{times}} {name}", times=times[name]) for name in list(times)[1:]])
     base = units.INDEX.name.split("=")[0]
-    title = f"Against its low in {low}, overseas in {last} is {yen} times as large in yen, {rest}"
+    title = say(
+        "Against its low in {low}, overseas in {last} is {times} times as large in yen, {rest}",
+        low=low, last=last, times=times["in yen"], rest=rest,
+    )  # fmt: skip
+    if low == last:
+        title = say("Overseas in yen is lower in {last} than in any year since {first}", last=last, first=first)
     return finish(
         "three_measures", figure, index.reset_index().melt("year", var_name="measure", value_name="level_index"),
-        title if low < last else f"Overseas in yen is lower in {last} than in any year since {first}",
-        f"Overseas market, edition {_edition(q)}; dollars at each year's average rate, prices of {base} by Japan's CPI",
-        "Three lines of the overseas market by year as an index: in yen, in dollars, after consumer prices.",
-        f"{_aja(_edition(q))}; FRED AEXJPUS; World Bank, consumer prices",
+        title,
+        say(
+            "Overseas market, edition {edition}; dollars at each year's average rate, prices of {base} by Japan's CPI",
+            edition=_edition(q), base=base,
+        ),
+        say("Three lines of the overseas market by year as an index: in yen, in dollars, after consumer prices."),
+        _aja(_edition(q)) + say("; FRED AEXJPUS; World Bank, consumer prices"),
     )  # fmt: skip
 
 
@@ -276,19 +321,29 @@ def growth_split(q: Quantities) -> Drawing:
     need(len(data), "no two years running of the overseas market are at hand")
     figure, (ax,) = canvas(3.8)
     colours = (MEASURES["in dollars"], MEASURES["exchange rate"])
-    stack(ax, data.iloc[:, :2], data["yen_log_points"], colours, ("Growth in dollars", "Exchange rate", "Sum: in yen"))
-    tidy(ax, "Log points (log change × 100)")
+    words = [say(text) for text in ("Growth in dollars", "Exchange rate", "Sum: in yen")]
+    stack(ax, data.iloc[:, :2], data["yen_log_points"], colours, words)
+    tidy(ax, say("Log points (log change × 100)"))
     year, (dollars, rate, yen) = data.index[-1], data.iloc[-1]
-    title = f"Overseas in {year}: {signed(yen)} log points in yen, made of {signed(dollars)} in dollars and "
-    title += f"{signed(rate)} from the {'weaker' if rate >= 0 else 'stronger'} yen"
+    whose = "{rate} from the weaker yen" if rate >= 0 else "{rate} from the stronger yen"
+    title = say(
+        "Overseas in {year}: {yen} log points in yen, made of {dollars} in dollars and {rest}",
+        year=year, yen=signed(yen), dollars=signed(dollars), rest=say(whose, rate=signed(rate)),
+    )  # fmt: skip
     if dollars > 0 and rate > 0:
         share = q[f"market.overseas.rate_share.{year}"].number
-        title = f"The weaker yen made up {share} % of overseas growth in yen in {year}, growth in dollars the rest"
+        title = say(
+            "The weaker yen made up {share} % of overseas growth in yen in {year}, growth in dollars the rest",
+            share=share, year=year,
+        )  # fmt: skip
     return finish(
         "growth_split", figure, data.reset_index(), title,
-        f"Log growth in yen = log growth in dollars + log change of yen per dollar, exactly. Edition {_edition(q)}.",
-        "Stacked bars by year of dollar growth and the exchange rate, with dots for growth in yen.",
-        f"{_aja(_edition(q))}; FRED AEXJPUS", _across_breaks(q, "market.overseas"),
+        say(
+            "Log growth in yen = log growth in dollars + log change of yen per dollar, exactly. Edition {edition}.",
+            edition=_edition(q),
+        ),
+        say("Stacked bars by year of dollar growth and the exchange rate, with dots for growth in yen."),
+        _aja(_edition(q)) + say("; FRED AEXJPUS"), _across_breaks(q, "market.overseas"),
     )  # fmt: skip
 
 
@@ -310,17 +365,27 @@ def studio_gap(q: Quantities) -> Drawing:
         (year for year, item in by_year(q, "market.overseas.growth").items() if item.caveats), max(values.index) + 1
     )
     before, after = values[values.index < cut], values[values.index >= cut]
-    title = f"the overseas market was {range_text(values)} times studios' receipts"
+    title = say("Exploratory: the overseas market was {times} times studios' receipts", times=range_text(values))
     if len(before) > 2 and len(after):
-        title = f"the overseas market was {number_text(before.median(), 1)} times studios' receipts in the median year "
-        title += f"up to {before.index[-1]}, {range_text(after)} times since {cut}"
-    above = mark_years(ax, [(cut, f"change marked in {cut}", QUIET)])
-    tidy(ax, "EXPLORATORY: broad overseas market, times studios' overseas receipts", above=above, weight="bold")
+        title = say(
+            "Exploratory: the overseas market was {median} times studios' receipts in the median year up to {last}, "
+            "{after} times since {cut}",
+            median=number_text(before.median(), 1), last=before.index[-1], after=range_text(after), cut=cut,
+        )  # fmt: skip
+    above = mark_years(ax, [(cut, say("change marked in {year}", year=cut), QUIET)])
+    heading = say("EXPLORATORY: broad overseas market, times studios' overseas receipts")
+    tidy(ax, heading, above=above, weight="bold")
     return finish(
-        "studio_gap", figure, data, f"Exploratory: {title}",
-        f"Hollow: low confidence ({low.sum()} of {len(data)} years), machine-read, not confirmed; not for headlines.",
-        "Dots by year of the ratio of the overseas market to studios' overseas receipts, hollow where not trusted.",
-        f"{_aja(_edition(q))}; studios' receipts from several editions",
+        "studio_gap", figure, data, title,
+        say(
+            "Hollow: low confidence ({low} of {all} years), machine-read, not confirmed; not for headlines.",
+            low=low.sum(), all=len(data),
+        ),
+        say(
+            "Dots by year of the ratio of the overseas market to studios' overseas receipts, hollow where not "
+            "trusted."
+        ),
+        _aja(_edition(q)) + say("; studios' receipts from several editions"),
     )  # fmt: skip
 
 
@@ -346,23 +411,30 @@ def categories(categories: pd.DataFrame, q: Quantities) -> Drawing:
         before = earlier.get(name, now)
         ax.plot([before, now], [place, place], color=colour, linewidth=2.2, zorder=2)
         dots(ax, [before, now], [place, place], colour, [True, False], 44)
-        change = "" if math.isnan(row["growth_pct"]) else f"  ({signed(row['growth_pct'])} %)"
+        change = "" if math.isnan(row["growth_pct"]) else f"  ({signed_percent(row['growth_pct'])})"
         label(ax, max(now, before), place, number_text(now, JPY_BN.digits) + change, colour, dx=10)
     ax.set_yticks(range(len(latest)), [capital(_category(name)) for name in latest.index], color=INK)
     ax.invert_yaxis()
     ax.grid(axis="x")
     log_axis(ax, "x")
-    tidy(ax, x_label="JPY billion, logarithmic axis: equal lengths are equal growth")
-    title = f"{capital(_category(latest.index[0]))} is the largest of {len(latest)} categories in {year}"
+    tidy(ax, x_label=say("JPY billion, logarithmic axis: equal lengths are equal growth"))
+    title = say(
+        "{category} is the largest of {count} categories in {year}",
+        category=capital(_category(latest.index[0])), count=len(latest), year=year,
+    )  # fmt: skip
     if latest["growth_pct"].notna().any():
         best = latest["growth_pct"].idxmax()
-        title += f"; {_category(best)} did best ({signed(latest.loc[best, 'growth_pct'])} %)"
+        size = signed(latest.loc[best, "growth_pct"])
+        title += say("; {category} did best ({growth} %)", category=_category(best), growth=size)
     derived = [str(when) for when in data.loc[data["is_derived"].astype(bool), "year"].unique()]
-    said = f" Levels of {listed(derived)} derived from printed growth." if derived else ""
+    said = say(" Levels of {years} derived from printed growth.", years=listed(derived)) if derived else ""
     return finish(
         "categories", figure, data, title,
-        f"Filled: {year}, hollow: {year - 1}. Edition {edition} is the newest with {len(latest)} categories.{said}",
-        "Dumbbells of the level of each category in two years, the largest first.", _aja(edition),
+        say(
+            "Filled: {year}, hollow: {before}. Edition {edition} is the newest with {count} categories.{said}",
+            year=year, before=year - 1, edition=edition, count=len(latest), said=said,
+        ),
+        say("Dumbbells of the level of each category in two years, the largest first."), _aja(edition),
     )  # fmt: skip
 
 
@@ -390,24 +462,28 @@ def content_exports(content: pd.DataFrame, targets: pd.DataFrame, q: Quantities)
         ax.plot(part["year"], part["level_jpy_trn"], color=colour, linewidth=1.8)
         dots(ax, part["year"], part["level_jpy_trn"], colour, ~part["is_exact"].astype(bool))
         for year, _, level, _ in part.tail(1).itertuples(index=False):
-            text = f"{capital(scope)}\n{year}: {number_text(level, JPY_TRN.digits)}"
+            text = capital(say(scope)) + "\n"
+            text += say("{year}: {level}", year=year, level=number_text(level, JPY_TRN.digits))
             label(ax, year, level, text, colour, *beside, fontsize=LABEL, fontweight="bold")
     ax.set_ylim(0, data["level_jpy_trn"].max() * 1.1)
     year_axis(ax, data["year"])
     start, (year, now) = min(scopes["current scope"]), list(scopes["current scope"].items())[-1]
-    cut = [(start - 0.5, "change of scope: no comparison across this line", QUIET)] if scopes["old scope"] else []
-    tidy(ax, "JPY trillion", above=mark_years(ax, cut))
-    title = f"Content sold overseas came to {now.in_unit(JPY_TRN).text} in {year}"
+    cut = [(start - 0.5, say("change of scope: no comparison across this line"), QUIET)] if scopes["old scope"] else []
+    tidy(ax, say("JPY trillion"), above=mark_years(ax, cut))
+    title = say("Content sold overseas came to {level} in {year}", level=now.in_unit(JPY_TRN).text, year=year)
     for goal in aims.tail(1).itertuples():
         times = number_text(ratio(goal.high_jpy_trn, now.in_unit(JPY_TRN).value), 1)
-        title += f"; the target for {goal.target_year} is {times} times that"
+        title += say("; the target for {year} is {times} times that", year=goal.target_year, times=times)
     left_out = content[(content["sector"] == "total") & ~content["scope"].isin(["old", "current"])]
     return finish(
         "content_exports", figure, data, title,
-        "Overseas sales of Japanese content, all sectors. Hollow dots: rounded or derived. "
-        f"Not drawn: {len(left_out)} forecasts and figures of other scopes.",
-        "Two separate lines by year in trillion yen, one for each scope, and diamonds for the targets.",
-        "; ".join(["Human Media releases", *dict.fromkeys(aims["document"])]),
+        say(
+            "Overseas sales of Japanese content, all sectors. Hollow dots: rounded or derived. Not drawn: {count} "
+            "forecasts and figures of other scopes.",
+            count=len(left_out),
+        ),
+        say("Two separate lines by year in trillion yen, one for each scope, and diamonds for the targets."),
+        say("; ").join([say("Human Media releases"), *dict.fromkeys(aims["document"])]),
     )  # fmt: skip
 
 
@@ -425,6 +501,7 @@ def regions(regions: pd.DataFrame) -> Drawing:
         top, is_share = rows.iloc[0], measure.startswith("share")
         parts.append(rows.assign(**{named[measure]: rows["value"]}))
         colour = SERIES["overseas"] if is_share else GREY
+        rows = rows.assign(region=rows["region"].map(say))
         sns.barplot(rows, x="value", y="region", color=colour, saturation=1, width=0.72, legend=False, ax=ax)
         for place, value in enumerate(rows["value"]):
             label(ax, value, place, number_text(value, int(is_share)), dx=4)
@@ -432,18 +509,22 @@ def regions(regions: pd.DataFrame) -> Drawing:
         ax.tick_params(axis="y", labelcolor=INK, length=0)
         ax.grid(False)
         ax.set(xlabel="", ylabel="", xticks=[], xlim=(0, rows["value"].max() * 1.14))
-        share = f"Share of contracts, %, {top['year']}\n(regions shown sum to {number_text(rows['value'].sum(), 1)} %)"
-        ax.set_title(
-            share if is_share else f"Number of contracts, {top['year']},\nthe {len(rows)} places listed", fontsize=LABEL
+        heading = "Number of contracts, {year},\nthe {places} places listed"
+        if is_share:
+            heading = "Share of contracts, %, {year}\n(regions shown sum to {sum} %)"
+        added = number_text(rows["value"].sum(), 1)
+        ax.set_title(say(heading, year=top["year"], places=len(rows), sum=added), fontsize=LABEL)
+        size = say("{size} % of contracts" if is_share else "{size} contracts",
+                   size=number_text(top["value"], int(is_share)))  # fmt: skip
+        leaders.append(
+            say("{region} leads with {size} in {year}", region=say(top["region"]), size=size, year=top["year"])
         )
-        size = number_text(top["value"], int(is_share)) + (" % of contracts" if is_share else " contracts")
-        leaders.append(f"{top['region']} leads with {size} in {top['year']}")
         editions.append(top["edition_label"].removeprefix("AJA "))
     return finish(
-        "regions", figure, pd.concat(parts), "; ".join(leaders),
-        "Contracts are counted, not valued: a share of contracts says nothing about a share of money.",
-        "Horizontal bars of overseas contracts, by region as a share and by country as a number.",
-        f"AJA Anime Industry Report, editions {listed(editions)}, as cited",
+        "regions", figure, pd.concat(parts), say("; ").join(leaders),
+        say("Contracts are counted, not valued: a share of contracts says nothing about a share of money."),
+        say("Horizontal bars of overseas contracts, by region as a share and by country as a number."),
+        say("AJA Anime Industry Report, editions {editions}, as cited", editions=listed(editions)),
     )  # fmt: skip
 
 
@@ -464,7 +545,8 @@ def market_cap(q: Quantities) -> Drawing:
         ax.plot(places, part["level_jpy_trn"], color=colour, linewidth=2.4)
         dots(ax, places, part["level_jpy_trn"], colour, part["is_derived"], 60)
         *earlier, last = [
-            (x, y, f"{name} {number_text(y, 1)}", colour) for x, y in zip(places, part["level_jpy_trn"], strict=True)
+            (x, y, f"{say(name)} {number_text(y, 1)}", colour)
+            for x, y in zip(places, part["level_jpy_trn"], strict=True)
         ]
         ends.append(last)
         for end in earlier:
@@ -472,10 +554,17 @@ def market_cap(q: Quantities) -> Drawing:
     ax.margins(y=0.2)
     end_labels(ax, ends)
     ax.set(xticks=range(len(days)), xticklabels=days, xlim=(-0.4, len(days) - 0.9))
-    tidy(ax, "JPY trillion, sum over the nine firms of each group")
-    said = [f"{number_text(abs(lead), 1)} {'ahead' if lead > 0 else 'behind'} on {day}" for day, lead in leads.items()]
+    tidy(ax, say("JPY trillion, sum over the nine firms of each group"))
+    said = [
+        say("{size} ahead on {day}" if lead > 0 else "{size} behind on {day}", size=number_text(abs(lead), 1), day=day)
+        for day, lead in leads.items()
+    ]
     return finish(
-        "market_cap", figure, data, f"Nine entertainment firms against nine automakers, JPY trillion: {listed(said)}",
-        "Combined market value, groups chosen by Nikkei. Hollow: derived from the printed change, not itself printed.",
-        "A slope chart of the market value of two groups of nine firms.", "Nikkei, as excerpted",
+        "market_cap", figure, data,
+        say("Nine entertainment firms against nine automakers, JPY trillion: {leads}", leads=listed(said)),
+        say(
+            "Combined market value, groups chosen by Nikkei. Hollow: derived from the printed change, not itself "
+            "printed."
+        ),
+        say("A slope chart of the market value of two groups of nine firms."), say("Nikkei, as excerpted"),
     )  # fmt: skip

@@ -33,13 +33,15 @@ from anime_growth.figures.drawing import (
     need,
     range_text,
     signed,
+    signed_percent,
     themed,
     tidy,
     year_axis,
     year_line,
 )
+from anime_growth.languages import say
 from anime_growth.quantities import model_name
-from anime_growth.series import SIGNIFICANT, Subject
+from anime_growth.series import SIGNIFICANT, Subject, named, printed_in
 from anime_growth.units import JPY_100M, Unit, number_text
 from anime_growth.words import capital, listed
 
@@ -51,20 +53,33 @@ BASIS_WORDS = {basis: words.strip() or "in yen" for basis, words in series.BASIS
 
 def _need_fits(fits: Mapping[str, "Fit"], refused: Mapping[str, str]) -> None:
     reasons = listed(list(dict.fromkeys(refused.values())))
-    need(fits, f"no trend model could be fitted{', because ' if reasons else ''}{reasons}")
+    form = "no trend model could be fitted, because {reasons}" if reasons else "no trend model could be fitted"
+    need(fits, say(form, reasons=reasons))
 
 
 def _about(subject: Subject, refused: Mapping[str, str]) -> str:
     """Sample, edition, and which models could not be fitted."""
-    lacking = "".join(f" Not fitted: {model_name(model)} ({reason})." for model, reason in refused.items())
-    edition = f", edition {subject.edition}" if subject.edition else ""
-    return f"{capital(subject.words)} {subject.levels.index[0]} to {subject.last_year}{edition}.{lacking}"
+    lacking = "".join(
+        say(" Not fitted: {model} ({reason}).", model=model_name(model), reason=reason)
+        for model, reason in refused.items()
+    )
+    form = "{series} {first} to {last}, edition {edition}." if subject.edition else "{series} {first} to {last}."
+    said = say(
+        form, series=capital(named(subject.name, subject.basis)), first=subject.levels.index[0],
+        last=subject.last_year, edition=subject.edition,
+    )  # fmt: skip
+    return said + lacking
+
+
+def _source(subject: Subject) -> str:
+    return printed_in(subject.name, subject.basis, subject.edition)
 
 
 def _least_and_most(values: dict[str, float], text: Callable[[float], str]) -> str:
     """`a (model) to b (model)`, or one value where there is one model."""
     ends = dict.fromkeys((min(values, key=values.__getitem__), max(values, key=values.__getitem__)))
-    return " to ".join(f"{text(values[model])} ({model_name(model)})" for model in ends)
+    told = [say("{value} ({model})", value=text(values[model]), model=model_name(model)) for model in ends]
+    return say("{low} to {high}", low=told[0], high=told[1]) if len(told) > 1 else told[0]
 
 
 def _drawn_in(subject: Subject) -> Unit:
@@ -75,11 +90,11 @@ def _drawn_in(subject: Subject) -> Unit:
 
 
 def _unit_words(unit: Unit) -> str:
-    return capital(unit.text.replace("{} ", "").replace("{}", unit.name))
+    return say(capital(unit.text.replace("{} ", "").replace("{}", unit.name)))
 
 
 def _years(count: int) -> str:
-    return f"{count} year{'s' if count != 1 else ''}"
+    return say("{count} year" if count == 1 else "{count} years", count=count)
 
 
 def _model_rows(ax: Axes, models: Iterable[str]) -> None:
@@ -104,7 +119,7 @@ def trend_lines(fits: Mapping[str, "Fit"], refused: Mapping[str, str], subject: 
         parts.append(part.rename_axis("year").reset_index().assign(model=model, growth_pct=fit.growth_pct))
         colour = MODELS.get(model, INK)
         ax.plot(part.index, part["fitted"], color=colour, linewidth=2.0, alpha=0.9)
-        text = f"{capital(model_name(model))} {signed(fit.growth_pct)} %"
+        text = f"{capital(model_name(model))} {signed_percent(fit.growth_pct)}"
         ends += [(year, value, text, colour) for year, value in fitted.dropna().tail(1).items()]
     data = pd.concat(parts).assign(unit=unit.name)
     points = data.drop_duplicates("year")
@@ -112,13 +127,16 @@ def trend_lines(fits: Mapping[str, "Fit"], refused: Mapping[str, str], subject: 
     log_axis(ax)
     year_axis(ax, points["year"])
     end_labels(ax, ends)
-    tidy(ax, f"{_unit_words(unit)}, logarithmic axis; labels: growth a year by the model")
+    tidy(ax, say("{unit}, logarithmic axis; labels: growth a year by the model", unit=_unit_words(unit)))
     growth = {model: fit.growth_pct for model, fit in fits.items() if model != "naive"}
-    said = _least_and_most(growth or {"naive": 0.0}, lambda value: f"{number_text(value, 1)} % a year")
+    said = _least_and_most(growth or {"naive": 0.0}, lambda value: say("{} % a year").format(number_text(value, 1)))
     return finish(
-        "trend_lines", figure, data, f"Fitted growth: {said}",
-        f"Dots: levels, lines: fitted values; naive assumes no growth. {_about(subject, refused)}",
-        "Dots of levels by year on a logarithmic axis with a fitted line for each model.", subject.source,
+        "trend_lines", figure, data, say("Fitted growth: {said}", said=said),
+        say(
+            "Dots: levels, lines: fitted values; naive assumes no growth. {about}",
+            about=_about(subject, refused),
+        ),
+        say("Dots of levels by year on a logarithmic axis with a fitted line for each model."), _source(subject),
     )  # fmt: skip
 
 
@@ -144,10 +162,13 @@ def growth_intervals(
         colour, fit = MODELS.get(model, INK), fits[model]
         low, high = fit.growth_lo95, fit.growth_hi95
         if low is None or high is None:
-            words = "no growth by assumption" if model == "naive" else f"{signed(fit.growth_pct)} %, no interval"
+            words = "no growth by assumption" if model == "naive" else "{growth} %, no interval"
+            words = say(words, growth=signed(fit.growth_pct))
         else:
             ax.plot([low, high], [place, place], color=colour, linewidth=3, alpha=0.6)
-            words = f"{signed(fit.growth_pct)} %   ({signed(low)} to {signed(high)})"
+            words = say(
+                "{growth} %   ({low} to {high})", growth=signed(fit.growth_pct), low=signed(low), high=signed(high)
+            )
         dots(ax, [fit.growth_pct], [place], colour, [low is None], 60)
         if model != "naive":
             for number, (basis, mark) in enumerate(marks.items()):
@@ -157,18 +178,25 @@ def growth_intervals(
     ax.axvline(0, color=INK, linewidth=1)
     _model_rows(ax, order)
     ax.set_ylim(-0.6, len(order) - 0.3)
-    tidy(ax, x_label="% a year")
+    tidy(ax, x_label=say("% a year"))
     own = data[(data["basis"] == subject.basis) & (data["model"] != "naive")]
-    sure, title = own.dropna(), "No model has an interval of its growth"
+    sure, title = own.dropna(), say("No model has an interval of its growth")
     if len(sure):
         reach = range_text([*sure["growth_lo95_pct"], *sure["growth_hi95_pct"]])
-        title = f"The models put growth at {range_text(own['growth_pct'])} % a year; their intervals reach from {reach}"
-    shapes = [f"{shape} {BASIS_WORDS[basis]}" for basis, shape in zip(marks, ("triangle", "square"), strict=False)]
-    beside = f"; hollow: {listed(shapes)}" if shapes else ""
+        title = say(
+            "The models put growth at {growth} % a year; their intervals reach from {reach}",
+            growth=range_text(own["growth_pct"]), reach=reach,
+        )  # fmt: skip
+    shapes = [say(f"{shape} {BASIS_WORDS[basis]}") for basis, shape in zip(marks, ("triangle", "square"), strict=False)]
+    beside = say("; hollow: {shapes}", shapes=listed(shapes)) if shapes else ""
     return finish(
         "growth_intervals", figure, data, title,
-        f"Nominal 95 % intervals {BASIS_WORDS[subject.basis]}{beside}. {_about(subject, refused)}",
-        "Dots of growth a year for each model with horizontal 95 % intervals and a line at zero.", subject.source,
+        say(
+            "Nominal 95 % intervals {basis}{beside}. {about}",
+            basis=say(BASIS_WORDS[subject.basis]), beside=beside, about=_about(subject, refused),
+        ),
+        say("Dots of growth a year for each model with horizontal 95 % intervals and a line at zero."),
+        _source(subject),
     )  # fmt: skip
 
 
@@ -190,20 +218,27 @@ def residuals(fits: Mapping[str, "Fit"], checks: pd.DataFrame, refused: Mapping[
     blank = left.map(lambda _: "")
     matrix(ax, left, blank, most, [BLUE, "white", VERMILLION])
     years = [int(year) for year in left.columns]
-    ax.set_xticks([place + 0.5 for place in range(len(years))], [f"’{year % 100:02d}" for year in years])
+    ax.set_xticks(
+        [place + 0.5 for place in range(len(years))], [say("’{year}", year=f"{year % 100:02d}") for year in years]
+    )
     for place, model in enumerate(left.index):
         durbin, p = table.loc[model, "durbin_watson"], table.loc[model, "ljung_box_p"]
         p_text = f"= {number_text(p, 2)}" if number_text(p, 2).strip("0.") else "< 0.01"
         words = f"DW {number_text(durbin, 2)}, LB p {p_text}"
         ax.annotate(words, (len(years), place + 0.5), (6, 0), textcoords="offset points", va="center", fontsize=SMALL)
     sns.despine(ax=ax, left=True, bottom=True)
-    title = f"The residuals of {len(signs) or 'none'} of {len(fits)} models show autocorrelation"
+    title = "The residuals of none of {all} models show autocorrelation"
+    if signs:
+        title = "The residuals of {some} of {all} models show autocorrelation: {models}"
     return finish(
-        "residuals", figure, data, f"{title}: {listed(signs)}" if signs else title,
-        f"Red: above the model, blue: below, the deepest {number_text(most, 0)} log points. Runs of one colour are "
-        f"what a model misses. DW: Durbin-Watson, near 2 without autocorrelation; LB p: Ljung-Box, below "
-        f"{SIGNIFICANT:g} a sign of it, from so few points a hint. {_about(subject, refused)}",
-        "Tiles of residuals, a row for each model and a column for each year.", subject.source,
+        "residuals", figure, data, say(title, some=len(signs), all=len(fits), models=listed(signs)),
+        say(
+            "Red: above the model, blue: below, the deepest {most} log points. Runs of one colour are what a model "
+            "misses. DW: Durbin-Watson, near 2 without autocorrelation; LB p: Ljung-Box, below {significant} a sign of "
+            "it, from so few points a hint. {about}",
+            most=number_text(most, 0), significant=f"{SIGNIFICANT:g}", about=_about(subject, refused),
+        ),
+        say("Tiles of residuals, a row for each model and a column for each year."), _source(subject),
     )  # fmt: skip
 
 
@@ -226,32 +261,33 @@ def backtest(scores: pd.DataFrame, subject: Subject) -> Drawing:
     matrix(left, np.log2(ratio.astype(float)), said, 1.8, [GREEN, "white", ORANGE])
     marked = cover.map(lambda value: number_text(value, 0)) + narrow.map(lambda said: " ▾" * (said == "too narrow"))
     matrix(right, cover - 80, marked, 80, [VERMILLION, "white", GREEN])
-    left.set_title("Mean absolute log error, times drift's", fontsize=LABEL, loc="left")
-    right.set_title("% of outcomes inside the 80 % interval", fontsize=LABEL, loc="left")
+    left.set_title(say("Mean absolute log error, times drift's"), fontsize=LABEL, loc="left")
+    right.set_title(say("% of outcomes inside the 80 % interval"), fontsize=LABEL, loc="left")
     for ax in (left, right):
-        ax.set_xlabel("years ahead")
+        ax.set_xlabel(say("years ahead"))
         sns.despine(ax=ax, left=True, bottom=True)
     others = ratio.drop(index=["drift", "naive"], errors="ignore")
     losers = [model_name(model) for model in others.index[(others > 1).all(axis=1)]]
     title = "No model loses to drift at every horizon"
     if losers:
-        every = len(losers) == len(others)
-        title = (
-            f"{'All' if every else f'{len(losers)} of'} {len(others)} models beside naive and drift lose to drift at "
-        )
-        title += "every horizon" + ("" if every else f": {listed(losers)}")
+        title = "{some} of {all} models beside naive and drift lose to drift at every horizon: {models}"
+        if len(losers) == len(others):
+            title = "All {all} models beside naive and drift lose to drift at every horizon"
     counts = data.groupby("horizon")["forecasts"].max()
     told = [
-        f"{count} at {_years(int(str(horizon)))}"
+        say("{count} at {years}", count=count, years=_years(int(str(horizon))))
         for horizon, count in counts.items()
         if horizon in (1, counts.index[-1])
     ]
     return finish(
-        "backtest", figure, data, title,
-        f"{_about(subject, {})} Windows grow year by year; forecasts: {listed(told)}. Green is better than drift and "
-        "more than 80 %. ▾: so few hits would be chance in less than one case of twenty.",
-        "Two tables of tiles by model and horizon: errors against drift, and coverage of the 80 % interval.",
-        subject.source,
+        "backtest", figure, data, say(title, some=len(losers), all=len(others), models=listed(losers)),
+        say(
+            "{about} Windows grow year by year; forecasts: {forecasts}. Green is better than drift and more than 80 %. "
+            "▾: so few hits would be chance in less than one case of twenty.",
+            about=_about(subject, {}), forecasts=listed(told),
+        ),
+        say("Two tables of tiles by model and horizon: errors against drift, and coverage of the 80 % interval."),
+        _source(subject),
     )  # fmt: skip
 
 
@@ -276,15 +312,20 @@ def forecast_bands(bands: pd.DataFrame, subject: Subject, horizon: int = 5) -> D
     log_axis(ax, "x")
     _model_rows(ax, data["model"])
     ax.set_ylim(len(data) - 0.4, -0.6)
-    tidy(ax, x_label=f"{_unit_words(unit)}, logarithmic axis; dashed: level of {subject.last_year}")
+    x_label = say("{unit}, logarithmic axis; dashed: level of {year}", unit=_unit_words(unit), year=subject.last_year)
+    tidy(ax, x_label=x_label)
     wider = data[data["reach"] > data["own_reach"]]
-    title = f"{_years(horizon)} ahead the interval from past errors is wider than the model's own"
-    title += f" for {'all' if len(wider) == len(data) else f'{len(wider)} of'} {len(data)} models"
+    title = "{years} ahead the interval from past errors is wider than the model's own for {some} of {all} models"
+    if len(wider) == len(data):
+        title = "{years} ahead the interval from past errors is wider than the model's own for all {all} models"
     return finish(
-        "forecast_bands", figure, data, title,
-        f"{_about(subject, {})} Forecasts for {data['year'].iloc[0]}. Thick: the model's own 80 % interval; thin: as "
-        f"far as {data['errors'].max()} past forecasts of {_years(horizon)} missed (split conformal); dot: median.",
-        "Horizontal 80 % intervals for each model, its own thick and the empirical one thin.", subject.source,
+        "forecast_bands", figure, data, say(title, years=_years(horizon), some=len(wider), all=len(data)),
+        say(
+            "{about} Forecasts for {year}. Thick: the model's own 80 % interval; thin: as far as {errors} past "
+            "forecasts of {years} missed (split conformal); dot: median.",
+            about=_about(subject, {}), year=data["year"].iloc[0], errors=data["errors"].max(), years=_years(horizon),
+        ),
+        say("Horizontal 80 % intervals for each model, its own thick and the empirical one thin."), _source(subject),
     )  # fmt: skip
 
 
@@ -292,8 +333,9 @@ def _choice(factor: str, choice: Any) -> str:
     """One choice of a specification in a few words."""
     if factor == "model":
         return model_name(choice)
-    words = {"start_year": f"from {choice}", "edition": f"edition {choice}", "leave_out": "one year left out"}
-    return words.get(factor, BASIS_WORDS.get(choice, str(choice).replace("_", " ")))
+    forms = {"start_year": "from {choice}", "edition": "edition {choice}", "leave_out": "one year left out"}
+    form = forms.get(factor, BASIS_WORDS.get(choice, str(choice).replace("_", " ")))
+    return say(form, choice=choice)
 
 
 def _choice_marks(ax: Axes, data: pd.DataFrame, lines: Sequence[tuple[str, Any]], colours: pd.Series) -> None:
@@ -307,7 +349,7 @@ def _choice_marks(ax: Axes, data: pd.DataFrame, lines: Sequence[tuple[str, Any]]
     ax.set_yticks(range(len(lines)), [_choice(factor, choice) for factor, choice in lines], fontsize=6.5)
     ax.set_ylim(len(lines) - 0.5, -0.5)
     ax.set_xlim(0, len(data) + 1)
-    tidy(ax, x_label="specifications, the lowest growth first")
+    tidy(ax, x_label=say("specifications, the lowest growth first"))
 
 
 @themed
@@ -333,20 +375,29 @@ def specification_curve(cells: pd.DataFrame, conclusions: pd.DataFrame, subject:
     ax.axhline(0, color=INK, linewidth=0.8)
     ends = data[["growth_lo95_pct", "growth_hi95_pct"]].stack()
     ax.set_ylim(max(ends.quantile(0.02), -40) - 2, min(ends.quantile(0.98), 80) + 2)
-    tidy(ax, "Growth, % a year, with nominal 95 % interval")
+    tidy(ax, say("Growth, % a year, with nominal 95 % interval"))
     _choice_marks(below, data, lines, colours)
-    held = [f"{row.say} in {row.holds_in} of {row.cells}" for row in conclusions.itertuples() if row.cells]
+    held = [
+        say("{conclusion} in {some} of {all}", conclusion=say(row.say), some=row.holds_in, all=row.cells)
+        for row in conclusions.itertuples()
+        if row.cells
+    ]
     low, high = ax.get_ylim()
-    cut = " Intervals are cut at the edge of the panel." if ends.min() < low or ends.max() > high else ""
+    is_cut = ends.min() < low or ends.max() > high
+    cut = say(" Intervals are cut at the edge of the panel.") if is_cut else ""
     middle = data["growth_pct"].median()
     return finish(
         "specification_curve", figure, data.drop(columns="place"),
-        f"Over {len(data)} specifications growth is {range_text(data['growth_pct'])} % a year, "
-        f"{number_text(middle, 1)} in the middle",
-        f"{capital(subject.words)}. {capital('; '.join(held))}. Specifications share their figures and are no "
-        f"independent evidence.{cut}",
-        "Growth of every specification in rising order with its interval, and below it which choices made it.",
-        subject.source,
+        say(
+            "Over {count} specifications growth is {growth} % a year, {middle} in the middle",
+            count=len(data), growth=range_text(data["growth_pct"]), middle=number_text(middle, 1),
+        ),
+        say(
+            "{series}. {conclusions}. Specifications share their figures and are no independent evidence.{cut}",
+            series=capital(named(subject.name, subject.basis)), conclusions=capital(say("; ").join(held)), cut=cut,
+        ),
+        say("Growth of every specification in rising order with its interval, and below it which choices made it."),
+        _source(subject),
     )  # fmt: skip
 
 
@@ -367,7 +418,7 @@ def projections(projected: pd.DataFrame, fits: Mapping[str, "Fit"], subject: Sub
     year_line(ax, levels, SERIES["overseas"], markersize=0, linewidth=2)
     log_axis(ax)
     year_axis(ax, [*levels.index, end], most=7)
-    tidy(ax, f"{_unit_words(unit)}, logarithmic axis: medians")
+    tidy(ax, say("{unit}, logarithmic axis: medians", unit=_unit_words(unit)))
     last = data[data["year"] == end].sort_values("p50", ascending=False)
     for place, row in enumerate(last.itertuples()):
         colour = MODELS.get(row.model, INK)
@@ -380,16 +431,23 @@ def projections(projected: pd.DataFrame, fits: Mapping[str, "Fit"], subject: Sub
     low, high = last["p2_5"].quantile(0.2), last["p97_5"].quantile(0.8)
     right.set_xlim(low / 2, high * 2)
     outside = (last["p2_5"] < low / 2) | (last["p97_5"] > high * 2)
-    beyond = " Some reach beyond the panel." if outside.any() else ""
+    beyond = say(" Some reach beyond the panel.") if outside.any() else ""
     right.set(yticks=[], ylim=(len(last) - 0.5, -0.8))
     right.grid(True, axis="x", color=GRID)
-    tidy(right, f"{end}: median, 80 and 95 % interval")
+    tidy(right, say("{year}: median, 80 and 95 % interval", year=end))
     medians = _least_and_most({row.model: row.p50 for row in last.itertuples()}, lambda value: number_text(value, 1))
     past = pd.DataFrame({"year": levels.index, "level": levels.to_numpy(), "unit": unit.name})
     return finish(
         "projections", figure, pd.concat([past, data]),
-        f"Medians for {end}, {_unit_words(unit)}: {medians}; {number_text(levels.iloc[-1], 1)} in {subject.last_year}",
-        f"Intervals are the models' own; the backtest shows how often such have held.{beyond} {_about(subject, {})}",
-        "Left, past levels and the median of each model; right, each model's intervals in the last year.",
-        subject.source,
+        say(
+            "Medians for {end}, {unit}: {medians}; {level} in {last}",
+            end=end, unit=_unit_words(unit), medians=medians, level=number_text(levels.iloc[-1], 1),
+            last=subject.last_year,
+        ),
+        say(
+            "Intervals are the models' own; the backtest shows how often such have held.{beyond} {about}",
+            beyond=beyond, about=_about(subject, {}),
+        ),
+        say("Left, past levels and the median of each model; right, each model's intervals in the last year."),
+        _source(subject),
     )  # fmt: skip

@@ -75,7 +75,8 @@
       const kept = !wanted.length || wanted.includes(item.dataset.verdict);
       item.hidden = !kept || !set.every((field) => suits(item, field));
     }
-    status.textContent = `${items.filter((item) => !item.hidden).length} of ${items.length} shown`;
+    const shown = items.filter((item) => !item.hidden).length;
+    status.textContent = form.dataset.shown.replace("{shown}", shown).replace("{all}", items.length);
   };
   const choose = (wanted) => {
     for (const button of buttons) press(button, wanted.getAll("verdict").includes(button.value));
