@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import textwrap
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from markupsafe import Markup
 from anime_growth import cells, codebook, doubts, links, narrative, paths, trace, units
 from anime_growth.claims import VERDICTS
 from anime_growth.errors import InputError
-from anime_growth.languages import ENGLISH, FONTS, font_file, say, speaking, spoken
+from anime_growth.languages import BY_TEN_THOUSANDS, ENGLISH, FONTS, font_file, say, speaking, spoken
 from anime_growth.quantities import MODEL_WORDS, Quantities
 from anime_growth.series import in_every_basis, slug_of
 from anime_growth.trace import Record
@@ -290,6 +291,8 @@ def _to_explore(explored: pd.DataFrame, projections: pd.DataFrame, q: Quantities
         shown = units.readable(float(subject.levels.max()), own) if own.dimension == "JPY" else own
         levels = [_brief(units.convert(level, own, shown)) for level in subject.levels]
         years = [int(year) for year in subject.levels.index]
+        if shown is units.USD_BN and spoken() in BY_TEN_THOUSANDS:
+            shown = replace(shown, name="100m USD", size=shown.size / 10)
         in_units[name] = shown
         bases[name] = {"words": say(BASIS_NAMES[name]), "unit": say(shown.name), "years": years, "values": levels}
     for (basis, start, model), rows in pd.concat([projections, explored]).groupby(["basis", "start_year", "model"]):

@@ -14,11 +14,13 @@ from anime_growth import (
     languages,
     narrative,
     parameters,
+    projections,
     quantities,
     report,
     series,
     specifications,
     targets,
+    trends,
     units,
     words,
 )
@@ -286,3 +288,15 @@ def test_another_language_is_refused_with_those_there_are():
     assert set(narrative.NARRATIVE) == set(narrative.FINDING) == set(narrative.LIMITS) == set(languages.CATALOGUES)
     with pytest.raises(InputError, match="'fr' .* is not one of en, ja"):
         parameters.check({"language": "fr"})
+
+
+def test_forecasts_to_choose_are_in_units_that_japanese_count_in(described, fits, subject):
+    dollars = series.choose(described, "market.overseas", "usd", 2002)
+    projected = projections.project({"drift": trends.fit("drift", dollars.levels)}, dollars, 2030)
+    english, japanese = (report.to_explore(projected, projected, described, language) for language in ("en", "ja"))
+    assert (english["bases"]["usd"]["unit"], japanese["bases"]["usd"]["unit"]) == ("bn USD", "億ドル")
+    assert (english["bases"]["yen"]["unit"], japanese["bases"]["yen"]["unit"]) == ("trn JPY", "兆円")
+    for told in ("p10", "p50", "p90"):
+        pair = (one["forecasts"]["usd/2002/drift"][told] for one in (english, japanese))
+        assert all(ja == pytest.approx(10 * en) for en, ja in zip(*pair, strict=True))
+    assert japanese["models"] == {"drift": "ドリフト（平均成長）"}

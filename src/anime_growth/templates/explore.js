@@ -28,7 +28,8 @@
     const choice = chosen(), ahead = forecast(choice), past = known.bases[choice.basis];
     const ink = colour("--ink"), line = colour("--line"), accent = colour("--accent");
     const edge = { show: true, stroke: "transparent", width: 0, points: { show: false } };
-    const axis = { stroke: ink };
+    const letters = getComputedStyle(box).fontFamily;
+    const axis = { stroke: ink, font: `12px ${letters}`, labelFont: `bold 12px ${letters}` };
     const lines = { stroke: line, width: 1 };
     // Of the lines of a logarithmic scale the round ones, and over many decades the powers of ten.
     const round = (_, splits) => {
@@ -86,4 +87,5 @@
   new ResizeObserver(() => { if (chart && chart.width !== box.clientWidth) chart.setSize({ width: box.clientWidth, height: HEIGHT }); }).observe(box);
   choose(Object.entries(known.chosen));
   follow();
+  document.fonts.ready.then(draw); // a drawing does not take up by itself the letters that the page brings along
 })();
