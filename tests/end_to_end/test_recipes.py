@@ -170,7 +170,7 @@ def test_a_source(clone):
     assert list(table["visitors"]) == [105800, 132600, 152400] and "fair_visitors.csv?year=2024" in printed
     checks = pd.read_csv(latest(clone) / "tables/checks.csv").set_index("check")
     assert checks.loc["fair_parts_below_whole", ["comparisons", "declared_exceptions"]].tolist() == [3, 0]
-    assert "visitors from overseas" in (latest(clone) / "report.html").read_text(encoding="utf-8")
+    assert "visitors from overseas" in (latest(clone) / "codebook.html").read_text(encoding="utf-8")
     raw = clone / "data/raw/fair/2026/fair_visitors.csv"
     raw.write_text(raw.read_text().replace("5400", "132601"))
     refused = call(
@@ -188,7 +188,7 @@ def test_a_quantity(clone):
     made = Quantities.read(latest(clone) / "quantities.json")["market.overseas.over_domestic.2024"]
     assert made.value == pytest.approx(21702 / 16705) and made.unit == "times"
     assert "overseas over domestic, 2024" in said and "aja_market_editions.csv" in said
-    assert "Overseas level over domestic level." in (latest(clone) / "report.html").read_text(encoding="utf-8")
+    assert "Overseas level over domestic level." in (latest(clone) / "codebook.html").read_text(encoding="utf-8")
 
 
 def test_a_model(clone):
@@ -215,7 +215,17 @@ def test_a_notebook(clone):
 
 
 # --- the document itself --------------------------------------------------------------------------------
-TESTED = {"an edition of a source", "a series to fit", "an article", "a source", "a quantity", "a model", "a notebook"}
+def test_a_language(clone):
+    assert "Billionen Yen" in add("a language", clone)
+    assert json.loads((latest(clone) / "run.json").read_text())["parameters"]["language"] == "de"
+    report = (latest(clone) / "report.html").read_text(encoding="utf-8")
+    assert '<html lang="de">' in report and "Urteile" in report and "Models" in report, "the rest in English"
+
+
+TESTED = {
+    *("an edition of a source", "a series to fit", "an article", "a source", "a quantity", "a model", "a notebook"),
+    "a language",
+}
 
 
 def test_every_recipe_is_followed_by_a_test_and_ends_with_a_command():
