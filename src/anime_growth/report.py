@@ -24,6 +24,7 @@ from markupsafe import Markup
 from anime_growth import cells, codebook, doubts, links, narrative, paths, trace, units
 from anime_growth.claims import VERDICTS
 from anime_growth.errors import InputError
+from anime_growth.projections import PROBABILITIES
 from anime_growth.quantities import MODEL_WORDS, Quantities
 from anime_growth.series import in_every_basis, slug_of
 from anime_growth.trace import Record
@@ -271,7 +272,20 @@ def to_explore(explored: pd.DataFrame, projections: pd.DataFrame, q: Quantities)
     first = next((key for key in forecasts if key.startswith(f"{own_basis}/{own_start}/")), "//")
     chosen = next((key for key in (f"{own_basis}/{own_start}/drift", first) if key in forecasts), "//")
     choice = dict(zip(("basis", "start", "model"), chosen.split("/"), strict=True))
-    return {"bases": bases, "starts": starts, "models": models, "forecasts": forecasts, "chosen": choice}
+    inner, outer = (_width(low, high) for low, high in (("p10", "p90"), ("p2_5", "p97_5")))
+    return {
+        **{"inner": inner, "outer": outer, "bases": bases, "starts": starts, "models": models},
+        **{"forecasts": forecasts, "chosen": choice},
+    }
+
+
+def _width(low: str, high: str) -> str:
+    """How much of the outcomes lies between two quantiles [%].
+
+    >>> _width("p10", "p90")
+    '80'
+    """
+    return f"{100 * (PROBABILITIES[high] - PROBABILITIES[low]):.0f}"
 
 
 def _brief(value: float) -> float:

@@ -225,7 +225,7 @@ def test_a_projection_is_chosen_by_keyboard_and_the_address_keeps_it(visit, page
     expect(told).to_contain_text("drift")
     before = page.evaluate(drawn)
     page.get_by_label("Model").select_option("local_linear")
-    page.get_by_label("First year").select_option("2012")
+    page.get_by_label("From the year").select_option("2012")
     page.locator("#choose select[name=basis]").focus()
     page.keyboard.press("d")  # dollars
     wanted = explored.query("model == 'local_linear' and start_year == 2012 and basis == 'usd'").iloc[-1]

@@ -170,7 +170,7 @@ def test_a_source(clone):
     assert list(table["visitors"]) == [105800, 132600, 152400] and "fair_visitors.csv?year=2024" in printed
     checks = pd.read_csv(latest(clone) / "tables/checks.csv").set_index("check")
     assert checks.loc["fair_parts_below_whole", ["comparisons", "declared_exceptions"]].tolist() == [3, 0]
-    assert "visitors from overseas" in (latest(clone) / "report.html").read_text(encoding="utf-8")
+    assert "visitors from overseas" in (latest(clone) / "codebook.html").read_text(encoding="utf-8")
     raw = clone / "data/raw/fair/2026/fair_visitors.csv"
     raw.write_text(raw.read_text().replace("5400", "132601"))
     refused = call(
@@ -188,7 +188,7 @@ def test_a_quantity(clone):
     made = Quantities.read(latest(clone) / "quantities.json")["market.overseas.over_domestic.2024"]
     assert made.value == pytest.approx(21702 / 16705) and made.unit == "times"
     assert "overseas over domestic, 2024" in said and "aja_market_editions.csv" in said
-    assert "Overseas level over domestic level." in (latest(clone) / "report.html").read_text(encoding="utf-8")
+    assert "Overseas level over domestic level." in (latest(clone) / "codebook.html").read_text(encoding="utf-8")
 
 
 def test_a_model(clone):

@@ -158,10 +158,11 @@ class Page(HTMLParser):
 
     def refuse_attack(self, scripts: int) -> None:
         """Fail for a script beside the page's own, for a handler of events, and for what would be loaded."""
-        assert sum(tag == "script" for tag, _ in self.elements) == scripts
+        run = [given for tag, given in self.elements if tag == "script" and given.get("type") != "application/json"]
+        assert len(run) == scripts
         assert not [name for _, given in self.elements for name in given if name.startswith("on")]
         loaded = [given["src"] for _, given in self.elements if "src" in given]
-        assert not [address for address in loaded if not re.match(r"data:image/|figures/\w+\.svg$", address)]
+        assert not [address for address in loaded if not re.match(r"data:image/|(\.\./)?figures/\w+\.svg$", address)]
 
 
 # --- what the raw files say -----------------------------------------------------------------------------
@@ -171,6 +172,14 @@ def test_the_pages_show_an_attack_as_text(attacked, name):
     text = (attacked.run / name).read_text(encoding="utf-8")
     assert "document.evil()" in html.unescape(text)
     Page(text).refuse_attack(scripts=1)
+
+
+@one_run
+def test_no_page_of_the_run_carries_an_attack_out(attacked):
+    found = sorted(attacked.run.rglob("*.html"))
+    assert len(found) > 10
+    for path in found:
+        Page(path.read_text(encoding="utf-8")).refuse_attack(scripts=1)
 
 
 @one_run

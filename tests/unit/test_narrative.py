@@ -28,7 +28,6 @@ ALLOWED = {
     "how sure can one be": "one is a pronoun",
     "follow one another": "one is a pronoun",
     "the one that": "one is a pronoun",
-    "logarithm of one series": "the models see a single series by their making",
     "run two commands": "the commands stand right below and are tested",
     "the six notebooks": "the notebooks are a fixed part of the study, named by the Makefile",
 }
