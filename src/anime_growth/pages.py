@@ -5,7 +5,6 @@ site: it opens from disk, needs no network, and may be copied elsewhere whole.
 """
 
 import importlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from anime_growth import data_package, links, paper, paths, report
+from anime_growth import data_package, links, paper, paths, records, report
 from anime_growth.claims import VERDICTS
 from anime_growth.pipeline import alternative_text
 from anime_growth.steps import STEPS
@@ -39,7 +38,7 @@ def build(folder: Path) -> None:
     articles = dict(_articles(folder))
     notebooks = dict(_notebooks(folder))
     certified = _certificate(folder)
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    record = records.read(folder)
     given = (f"{name}: {value}" for name, value in record["parameters"].items())
     context = {
         "finding": (folder / "finding.md").read_text(encoding="utf-8").strip(),
