@@ -5,7 +5,6 @@ site: it opens from disk, needs no network, and may be copied elsewhere whole.
 """
 
 import importlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from anime_growth import data_package, links, paper, paths, report
+from anime_growth import data_package, links, paper, paths, records, report
 from anime_growth.claims import VERDICTS
 from anime_growth.languages import ENGLISH, say, speaking
 from anime_growth.pipeline import alternative_text
@@ -37,7 +36,7 @@ def build(folder: Path) -> None:
     Raises InputError where a file that they need is damaged.
     """
     paper.write(folder)
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    record = records.read(folder)
     with speaking(record["parameters"].get("language", ENGLISH)):
         _build(folder, record)
     data_package.write(folder)

@@ -19,11 +19,14 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from anime_growth import disk, parameters, paths
+from anime_growth import disk, paths
 from anime_growth.errors import InputError
 from anime_growth.steps import STEPS, StepSpec
+
+if TYPE_CHECKING:
+    from anime_growth.parameters import Parameters
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 # What a folder's name says before the run's id, and the exit class that goes with it.
@@ -128,7 +131,7 @@ def point_latest(finished: Path) -> None:
 
 
 # --- the record -------------------------------------------------------------------------------------
-def surroundings(chosen: parameters.Parameters) -> dict[str, Any]:
+def surroundings(chosen: "Parameters") -> dict[str, Any]:
     """All that a run's results rest on, as it is now: where it is the same, so are they."""
     return {
         "parameters": chosen.model_dump(),
@@ -141,7 +144,7 @@ def surroundings(chosen: parameters.Parameters) -> dict[str, Any]:
     }
 
 
-def begin(run_id: str, started: datetime, chosen: parameters.Parameters, edition: int) -> dict[str, Any]:
+def begin(run_id: str, started: datetime, chosen: "Parameters", edition: int) -> dict[str, Any]:
     """The record of a run that starts: parameters, code, packages, platform and raw files as they are now."""
     from anime_growth import sources
 

@@ -470,7 +470,9 @@ def held(bench: Bench) -> Iterator[None]:
 def _(bench: Bench) -> Command:
     first = bench.start()
     first.until(lambda: bench.newly("working-*"))
+    first.send(signal.SIGSTOP)  # however slow the second is to begin, the first is still at work
     second = bench.run()
+    first.send(signal.SIGCONT)
     assert first.wait() == 0, first.err.read_text()
     return second
 

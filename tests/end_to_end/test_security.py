@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +21,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from anime_growth import paths, pipeline, runs, sources, verify
+from tests.elements import Elements
 from tests.end_to_end.conftest import TOP, shell
 
 # Tests that look at the same run go to the same worker, so that the chain is executed once.
@@ -145,23 +145,15 @@ def as_html(text: str) -> str:
     return MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
 
 
-class Page(HTMLParser):
-    """The elements of a page with their attributes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
+class Page(Elements):
+    """A page that may carry nothing of an attack."""
 
     def refuse_attack(self, scripts: int) -> None:
         """Fail for a script beside the page's own, for a handler of events, and for what would be loaded."""
-        run = [given for tag, given in self.elements if tag == "script" and given.get("type") != "application/json"]
+        run = [given for tag, given in self.tags if tag == "script" and given.get("type") != "application/json"]
         assert len(run) == scripts
-        assert not [name for _, given in self.elements for name in given if name.startswith("on")]
-        loaded = [given["src"] for _, given in self.elements if "src" in given]
+        assert not [name for _, given in self.tags for name in given if name.startswith("on")]
+        loaded = [given["src"] for _, given in self.tags if "src" in given]
         assert not [address for address in loaded if not re.match(r"data:image/|(\.\./)?figures/\w+\.svg$", address)]
 
 

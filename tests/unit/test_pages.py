@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from urllib.parse import unquote
 
 import nbformat
@@ -12,6 +11,7 @@ import pytest
 
 from anime_growth import pages, paths, publish
 from anime_growth.steps import STEPS
+from tests.elements import Elements
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +30,6 @@ def run(tmp_path_factory):
         (folder / name).unlink()
     pages.build(folder)
     return folder
-
-
-class Elements(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def all(self, name):
-        return [attributes[name] for _, attributes in self.tags if name in attributes]
 
 
 def made(run):

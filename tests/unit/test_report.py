@@ -7,7 +7,6 @@ import io
 import json
 import re
 import urllib.request
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -16,6 +15,7 @@ from fontTools.ttLib import TTFont
 from anime_growth import backtest, checks, doubts, links, narrative, projections, report, trace, units
 from anime_growth.arithmetic import growth_pct
 from anime_growth.quantities import Quantities
+from tests.elements import Elements
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 PARAMETERS = {"start_year": {"03_fit_trends": 2002}, "articles": {"05_check_claims": "one, two"}}
@@ -80,21 +80,6 @@ def page(study):
 @pytest.fixture(scope="module")
 def trace_page(study, page):
     return report.write_trace(page, VERDICTS, study["tables"], study["record"])
-
-
-class Elements(HTMLParser):
-    """Start tags of a page with their attributes, in order."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.tags = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def all(self, name, tag=None):
-        return [attributes[name] for found, attributes in self.tags if name in attributes and tag in (None, found)]
 
 
 def text_of(page):
