@@ -114,12 +114,10 @@ A_RUN = "published, latest, a run id, or a run's folder."
 @contextmanager
 def _told_plainly() -> Iterator[None]:
     """Whatever goes wrong ends in one line on stderr and an exit code that tells the kind."""
-    from anime_growth.processes import STOPS
-
     _open_streams()
     # A scheduler's stop and a closed terminal are handled like Ctrl-C: the run is kept and named.
     # What nohup or a shell's `&` has made this process deaf to stays so.
-    heard = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+    heard = [number for number in errors.STOPS if signal.getsignal(number) is not signal.SIG_IGN]
 
     def stop(number: int, frame: object) -> None:
         for one in heard:

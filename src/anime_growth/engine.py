@@ -30,7 +30,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import default
 
-from anime_growth import processes
+from anime_growth import errors, processes
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -206,7 +206,7 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], folder: st
 def _forget() -> None:
     """Drop what a fresh Python would not have: handlers of signals and logs, an event loop, this draw of chance."""
     gc.freeze()  # what was taken along is no garbage, and is not looked through again and again
-    for number in processes.STOPS:
+    for number in errors.STOPS:
         signal.signal(number, signal.SIG_DFL)
     for logger in (logging.root, *logging.root.manager.loggerDict.values()):
         if isinstance(logger, logging.Logger):

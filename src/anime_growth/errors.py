@@ -1,9 +1,12 @@
 """The errors that a user is meant to read, each one line, and the exit code that each ends a command with."""
 
 import errno
+import signal
 
 # What the system answers where it would give more to a process with other limits.
 LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EFBIG)
+# What asks a command to stop: Ctrl-C, a scheduler, a closed terminal.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DONE, FAILED, BAD_INPUT, DEADLINE, LOCKED = range(5)
 
 

@@ -66,10 +66,10 @@ def say(english: str, **values: object) -> str:
 @cache
 def _catalogue(language: str) -> Mapping[str, str]:
     """English text -> the same in `language`."""
-    import yaml  # only where another language is asked for
-
     found: dict[str, str] = {}
     for name in CATALOGUES[language]:
+        import yaml  # only where another language is asked for
+
         found |= yaml.safe_load((TEMPLATES / name).read_text(encoding="utf-8"))
     return found
 

@@ -20,14 +20,12 @@ from typing import Any
 import psutil
 
 from anime_growth import paths
-from anime_growth.errors import InputError, StepFailed
+from anime_growth.errors import STOPS, InputError, StepFailed
 
 # How often the one that waits looks up, to redraw its clock.
 TICK_SECONDS = 0.2
 # How long what is killed may take to be gone.
 END_SECONDS = 10
-# What asks a command to stop: Ctrl-C, a scheduler, a closed terminal.
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Where a process may be copied; on macOS libraries of the system forbid it.
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # from the Linux header sys/prctl.h

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +191,8 @@ def changed_since(folder: Path, record: Mapping[str, Any]) -> list[str]:
 
 def packages() -> dict[str, str]:
     """Every installed package with its version."""
+    from importlib.metadata import distributions
+
     return dict(sorted((str(one.metadata["Name"]).lower(), one.version) for one in distributions()))
 
 

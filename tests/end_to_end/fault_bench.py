@@ -36,7 +36,7 @@ import nbformat
 import psutil
 from nbformat.v4 import new_code_cell, new_notebook
 
-from anime_growth import paths, processes
+from anime_growth import errors, paths
 from anime_growth.pipeline import STEPS
 
 CHAIN = tuple(STEPS)[:2]
@@ -386,7 +386,7 @@ def _be_the_command(told: Told) -> None:
     if setting.gone:
         os.chdir(folder := tempfile.mkdtemp())
         os.rmdir(folder)
-    for number in processes.STOPS:  # whatever the tests were started with
+    for number in errors.STOPS:  # whatever the tests were started with
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, signal.SIG_IGN if number in setting.ignored else usual)
     if not setting.whole_chain:

@@ -13,7 +13,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from anime_growth import compare, paths, pipeline, processes
+from anime_growth import compare, errors, paths, pipeline
 from anime_growth.quantities import Quantities
 from tests.end_to_end.conftest import BIN, blocks, one_chain, shell
 
@@ -65,6 +65,7 @@ def test_the_command_of_the_readme_runs_with_its_parameters_and_says_where_the_r
         "start_year": 2012,
         "horizon_year": 2035,
         "articles": "all",
+        "language": "en",
     }
     assert list(record["steps"]) == list(pipeline.STEPS)
     assert {path.stem for path in (run / "notebooks").iterdir()} == set(pipeline.STEPS)
@@ -195,7 +196,7 @@ def test_a_run_that_is_stopped_says_so_keeps_what_it_did_and_leaves_no_process(c
         stderr=subprocess.PIPE,
         text=True,
         # Tests that run in the background of a script, or under nohup, inherit that they are ignored.
-        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in processes.STOPS],
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in errors.STOPS],
     )
     runs = copy_of_study / "data/processed/runs"
     deadline = time.monotonic() + 60

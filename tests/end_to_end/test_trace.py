@@ -17,7 +17,20 @@ from .conftest import BIN, TOP, shell
 
 KEY = "market.overseas.growth.2024"
 # pydantic is not among them: typer itself looks for it.
-HEAVY = ("pandas", "numpy", "statsmodels", "scipy", "matplotlib", "pandera", "yaml", "jinja2", "nbformat", "lark")
+HEAVY = (
+    "pydantic",
+    "psutil",
+    "pandas",
+    "numpy",
+    "statsmodels",
+    "scipy",
+    "matplotlib",
+    "pandera",
+    "yaml",
+    "jinja2",
+    "nbformat",
+    "lark",
+)
 
 
 def trace(*arguments, cwd=TOP, **environment):

@@ -21,7 +21,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from papermill.translators import PythonTranslator
 
-from anime_growth import compare, execution, parameters, paths, processes
+from anime_growth import compare, errors, execution, parameters, paths, processes
 from anime_growth.errors import InputError, StepFailed
 from anime_growth.pipeline import StepSpec
 from tests.end_to_end.conftest import TOP
@@ -266,4 +266,4 @@ def test_every_trap_of_the_design_has_its_test():
     struck = " ".join(f"{one.kind} {one.name}" for one in FAULTS)
     for word in ("SIGTERM", "kernel", "exit", "hang"):
         assert re.search(word, struck, re.IGNORECASE), word
-    assert signal.SIGTERM in processes.STOPS
+    assert signal.SIGTERM in errors.STOPS

@@ -278,6 +278,8 @@ def test_every_number_is_the_same_in_japanese_as_in_english(told, name):
     english = linked(narrative.tell(run.context, run.q, as_html=True))
     compared = 0
     for key, text in linked(run.japanese):
+        if (key, text) in english:  # reasons of verdicts stand in English
+            continue
         item = run.q[key]
         unit = units.UNITS[item.unit]
         value = in_unit_of(text, unit)
@@ -289,11 +291,12 @@ def test_every_number_is_the_same_in_japanese_as_in_english(told, name):
             continue
         if "月" in text:  # a day, told with the rate of that day
             continue
-        if item.unit == "rank" and value == len(item.inputs):  # of how many values it is a rank
+        ranked = len(item.inputs) if item.unit == "rank" else None  # of how many values it is a rank
+        if value == ranked:
             continue
         told_alike = [in_unit_of(other, unit) for known, other in english if known == key]
         # Where the verb carries the direction, the size stands without its sign.
-        near = [number for number in told_alike if number is not None] or [round(item.value, item.digits)]
+        near = [number for number in told_alike if number not in (None, ranked)] or [round(item.value, item.digits)]
         finest = max(units.convert(1, units.JPY_100M, unit) * 51 if unit.dimension == "JPY" else 0, 10**-item.digits)
         assert min(abs(abs(value) - abs(number)) for number in near) <= finest, (key, text, near)
         oku = units.convert(0.5001, units.JPY_100M, unit) if unit.dimension == "JPY" else finest

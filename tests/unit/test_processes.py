@@ -13,7 +13,7 @@ from functools import partial
 import psutil
 import pytest
 
-from anime_growth import paths, processes
+from anime_growth import errors, paths, processes
 from anime_growth.errors import InputError
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
@@ -184,13 +184,13 @@ def heard():
     def stop(number, frame):
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in processes.STOPS}
+    before = {number: signal.signal(number, stop) for number in errors.STOPS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", processes.STOPS)
+@pytest.mark.parametrize("number", errors.STOPS)
 def test_a_stop_waits_until_what_is_undisturbed_has_been_done(heard, number):
     done = []
     with pytest.raises(KeyboardInterrupt), processes.undisturbed():
