@@ -4,6 +4,8 @@ Exit codes: 0 done, 1 failed, 2 bad parameters or input, 3 a deadline has passed
 of `verify` and `diff --exit-code` also 10 new data, 20 a number moved, 30 a verdict flipped.
 """
 
+import atexit
+import gc
 import io
 import json
 import logging
@@ -115,6 +117,7 @@ A_RUN = "published, latest, a run id, or a run's folder."
 def _told_plainly() -> Iterator[None]:
     """Whatever goes wrong ends in one line on stderr and an exit code that tells the kind."""
     _open_streams()
+    atexit.register(gc.freeze)  # or its end would take 0.6 s to look through the libraries for what could be freed
     # A scheduler's stop and a closed terminal are handled like Ctrl-C: the run is kept and named.
     # What nohup or a shell's `&` has made this process deaf to stays so.
     heard = [number for number in errors.STOPS if signal.getsignal(number) is not signal.SIG_IGN]

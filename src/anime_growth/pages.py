@@ -6,8 +6,9 @@ site: it opens from disk, needs no network, and may be copied elsewhere whole.
 
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -24,27 +25,36 @@ from anime_growth.trace import Record
 NO_CERTIFICATE = "this run was not compared with the published results, as anime-growth verify does"
 
 
-def load() -> None:
-    """Import what `build` needs and does not import itself."""
-    for name in ("nbconvert.exporters", "pygments.formatters", "rocrate.rocrate", "typst"):
-        importlib.import_module(name)
+def begin(folder: Path, steps: Iterable[str]) -> dict[str, str]:
+    """Make what can be made while the last step of the run in `folder` is at work: the pages of notebooks executed.
 
-
-def build(folder: Path) -> None:
-    """Make the paper, the pages and the Data Package of the run in `folder`, whose steps are done.
-
-    Raises InputError where a file that they need is damaged.
+    Title of each page by its step, for `build`. What `build` needs is imported, too.
     """
-    paper.write(folder)
+    for name in ("rocrate.rocrate", "typst"):
+        importlib.import_module(name)
+    with speaking(_language(records.read(folder))):
+        return dict(_notebooks(folder, steps))
+
+
+def build(folder: Path, begun: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Make the pages and the Data Package of the run in `folder`, whose steps are done.
+
+    `begun` is what `begin` has made of it. Raises InputError where a file that they need is damaged.
+    """
     record = records.read(folder)
-    with speaking(record["parameters"].get("language", ENGLISH)):
-        _build(folder, record)
+    with speaking(_language(record)):
+        _build(folder, record, begun)
     data_package.write(folder)
 
 
-def _build(folder: Path, record: Mapping[str, Any]) -> None:
+def _language(record: Mapping[str, Any]) -> str:
+    return str(record["parameters"].get("language", ENGLISH))
+
+
+def _build(folder: Path, record: Mapping[str, Any], begun: Mapping[str, str]) -> None:
     articles = dict(_articles(folder))
-    notebooks = dict(_notebooks(folder))
+    made = {**begun, **dict(_notebooks(folder, [name for name in STEPS if name not in begun]))}
+    notebooks = {name: made[name] for name in STEPS}
     certified = _certificate(folder)
     given = (f"{name}: {value}" for name, value in record["parameters"].items())
     context = {
@@ -109,8 +119,8 @@ def _keys(row: dict[str, Any]) -> list[str]:
 
 
 # --- notebooks --------------------------------------------------------------------------------------
-def _notebooks(folder: Path) -> Iterator[tuple[str, str]]:
-    """Write a page for each executed notebook; its name and its title."""
+def _notebooks(folder: Path, steps: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Write a page for the executed notebook of each of `steps`; its name and its title."""
     import nbformat
     from nbconvert.exporters import HTMLExporter
     from pygments.formatters import HtmlFormatter
@@ -119,7 +129,7 @@ def _notebooks(folder: Path) -> Iterator[tuple[str, str]]:
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
     colours = Markup(f"<style>{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}</style>")
     saved = {_title(path.read_text(encoding="utf-8")): path for path in folder.glob("figures/*.svg")}
-    for name in STEPS:
+    for name in steps:
         notebook = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
         for output in (one for cell in notebook.cells for one in cell.get("outputs", ())):
             drawn = _title(output.get("data", {}).get("image/svg+xml", ""))

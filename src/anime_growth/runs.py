@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -59,6 +59,11 @@ class Manner:
     jobs: int = field(default_factory=cores)
     engine: str = forking.NAME
     reuse: bool = True
+
+    @property
+    def limit(self) -> str:
+        """What is said of a run that took longer than it may."""
+        return f"the whole run may take {self.run:g} s (--deadline)"
 
 
 # Told, at every change, the names of the steps at work and of those that are done.
@@ -128,12 +133,13 @@ def _transaction(
         with _logged(work):
             if manner.engine == forking.NAME and not processes.CAN_FORK:
                 log.info(forking.CANNOT_FORK)
-            Chain(values, work, record, on_step, tick, manner).execute()
+            chain = Chain(values, work, record, on_step, tick, manner)
+            chain.execute()
             _refuse_spoilt(work, record)
             if before_end is not None:
                 records.write(_ended(record, work, "done"), work)
                 before_end(work)
-            done = _make_pages(work, record)
+            done = _make_pages(work, record, chain)
             log.info("all steps done", extra={"event": "done", "run_id": run_id})
         records.write({**done, "artefacts": records.artefacts(work)}, work)
         disk.settle(work)
@@ -151,18 +157,28 @@ def _transaction(
     return finished
 
 
-def _load_pages() -> None:
-    """Import what makes the pages; it takes a second, which nobody has to wait for while a step is at work."""
+def _begin_pages(work: Path, steps: Iterable[str]) -> Mapping[str, str]:
+    """Make what pages rest on `steps` alone; it takes a second, which nobody waits for while another is at work."""
     from anime_growth import pages
 
-    pages.load()
+    return pages.begin(work, steps)
 
 
-def _make_pages(work: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Make what readers open and what their tools read; the record of the run, which ends with it."""
-    from anime_growth import crate, pages
+def _make_pages(work: Path, record: dict[str, Any], chain: "Chain") -> dict[str, Any]:
+    """Make what readers open and what their tools read; the record of the run, which ends with it.
 
-    pages.build(work)
+    The paper is made meanwhile in a process of its own, which takes the memory of the typesetting with it.
+    """
+    from anime_growth import crate, pages, paper
+
+    with processes.Apart(partial(paper.write, work), work, work / "run.log", paper.NAME) as typesetting:
+        pages.build(work, chain.pages)
+        try:
+            typesetting.result(chain.seconds_left, chain.tick)
+        except TimeoutError as problem:
+            raise DeadlinePassed(f"{paper.NAME}: ended because {chain.manner.limit}") from problem
+        except processes.Died as problem:
+            raise StepFailed(f"{paper.NAME}: {problem}") from problem
     done = _ended(record, work, "done")
     records.write(done, work)
     crate.write(work)
@@ -201,6 +217,7 @@ class Chain:
         self.waiting = dict(STEPS)
         self.at_work: dict[str, _AtWork] = {}
         self.loaded: set[str] = set()
+        self.pages: Mapping[str, str] = {}
 
     def execute(self) -> None:
         """Execute all steps; however this ends, nothing is left at work. Raises what a step ended with."""
@@ -211,9 +228,14 @@ class Chain:
                 for spec in self.waiting.values():  # while others are at work
                     self._load(spec)
                 if self.at_work and not self.waiting:
-                    _load_pages()
+                    self.pages = _begin_pages(self.work, self.record["steps"])
                 if self.at_work:
                     self._finish(*self._next_ended())
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the run may still take."""
+        return max(0, self.begun + self.manner.run - time.monotonic())
 
     def _ready(self) -> list[StepSpec]:
         done = self.record["steps"]
@@ -285,11 +307,7 @@ class Chain:
         place = f"{spec.name}{execution.in_cell(execution.place(spec, self.work))}"
         if isinstance(problem, TimeoutError):
             own = time.monotonic() >= one.begun + manner.notebook
-            limit = (
-                f"a notebook may take {manner.notebook:g} s (--notebook-deadline)"
-                if own
-                else f"the whole run may take {manner.run:g} s (--deadline)"
-            )
+            limit = f"a notebook may take {manner.notebook:g} s (--notebook-deadline)" if own else manner.limit
             explained: BaseException = DeadlinePassed(f"{place}: ended because {limit}")
         elif isinstance(problem, processes.Died):
             explained = StepFailed(f"{place}: {problem}")

@@ -395,7 +395,7 @@ def _be_the_command(told: Told) -> None:
 
     from anime_growth import cli, runs
 
-    runs._load_pages, runs._make_pages = lambda: None, _as_pages
+    runs._begin_pages, runs._make_pages = lambda work, steps: {}, _as_pages
     if setting.whole_chain:
         from anime_growth import canary, digest
 
@@ -419,7 +419,7 @@ def _be_the_command(told: Told) -> None:
     cli.app(arguments, prog_name="anime-growth")
 
 
-def _as_pages(work: Path, record: dict[str, Any]) -> dict[str, Any]:
+def _as_pages(work: Path, record: dict[str, Any], chain: Any) -> dict[str, Any]:
     """Some files in the place of the pages, which need more of a run than these notebooks leave."""
     from anime_growth import runs
 

@@ -9,7 +9,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from anime_growth import pages, paths, publish
+from anime_growth import pages, paper, paths, publish
 from anime_growth.steps import STEPS
 from tests.elements import Elements
 
@@ -28,6 +28,7 @@ def run(tmp_path_factory):
         (folder / f"{name}.html").write_text("<h2 id='any'></h2>")
     for name in ("certificate.md", "certificate.json"):
         (folder / name).unlink()
+    (folder / paper.NAME).write_bytes(b"what paper.write makes")
     pages.build(folder)
     return folder
 
@@ -119,3 +120,14 @@ def test_made_twice_the_pages_are_the_same(run, tmp_path):
     before = made(run)
     pages.build(run)
     assert made(run) == before
+
+
+def test_what_is_made_while_the_last_step_is_at_work_is_the_same(run, tmp_path):
+    folder = tmp_path / "run"
+    *others, last = STEPS
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns(f"{last}.ipynb", *(f"{name}.html" for name in STEPS)))
+    begun = pages.begin(folder, others)
+    assert set(begun) == {path.stem for path in folder.glob("notebooks/*.html")} == set(others)
+    shutil.copyfile(run / f"notebooks/{last}.ipynb", folder / f"notebooks/{last}.ipynb")
+    pages.build(folder, begun)
+    assert made(folder) == made(run)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from anime_growth import execution, paths, processes, records, reuse, runs
+from anime_growth import execution, pages, paper, paths, processes, records, reuse, runs
 from anime_growth.errors import DeadlinePassed, InputError, Locked, StepFailed, Stopped
 from anime_growth.runs import Manner
 from anime_growth.steps import STEPS
@@ -21,7 +22,7 @@ from anime_growth.steps import STEPS
 def run(study, monkeypatch):
     """Make a run of no steps; `before_end` takes part in it."""
     monkeypatch.setattr(runs, "STEPS", {})
-    monkeypatch.setattr(runs, "_make_pages", lambda work, record: runs._ended(record, work, "done"))
+    monkeypatch.setattr(runs, "_make_pages", lambda work, record, chain: runs._ended(record, work, "done"))
     return lambda before_end=None: runs.run({}, before_end=before_end)
 
 
@@ -181,9 +182,32 @@ def chain(study, monkeypatch):
     stand_in = StandIn(study)
     monkeypatch.setattr(execution, "execute", stand_in.execute)
     monkeypatch.setattr(execution, "load", lambda spec, engine: None)
-    monkeypatch.setattr(runs, "_load_pages", lambda: None)
-    monkeypatch.setattr(runs, "_make_pages", lambda work, record: runs._ended(record, work, "done"))
+    monkeypatch.setattr(runs, "_begin_pages", lambda work, steps: {})
+    monkeypatch.setattr(runs, "_make_pages", lambda work, record, chain: runs._ended(record, work, "done"))
     return stand_in
+
+
+@pytest.mark.parametrize(
+    ("work", "kind", "said"),
+    [
+        (
+            lambda folder: time.sleep(60),
+            DeadlinePassed,
+            r"paper\.pdf: ended because the whole run may take 1 s \(--deadline\)",
+        ),
+        (lambda folder: os.kill(os.getpid(), 9), StepFailed, r"paper\.pdf: its process was killed by SIGKILL"),
+        (fails(InputError("figures/a.svg", "is no figure", "Make a new run")), InputError, "is no figure"),
+    ],
+    ids=["hangs", "is killed", "is refused"],
+)
+def test_a_paper_that_is_not_made_ends_the_run(study, monkeypatch, work, kind, said):
+    monkeypatch.setattr(runs, "STEPS", {})
+    monkeypatch.setattr(pages, "build", lambda folder, begun: None)
+    monkeypatch.setattr(paper, "write", work)
+    with pytest.raises(kind, match=said):
+        runs.run({}, manner=Manner(run=1))
+    (failed,) = paths.runs().glob("failed-*")
+    assert re.search(said, records.read(failed)["problem"])
 
 
 def wait_for(*files):
