@@ -5,6 +5,7 @@ below the top folder of the study, and marked so; then each part is moved into i
 before the mark is thrown away by the next command, what is killed after it is carried to its end.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from pathlib import Path
 from anime_growth import paths
 
 READY = "ready"
+# More than a kernel needs for files of its own.
+ENOUGH_BYTES, ENOUGH_NAMES = 2**20, 64
 
 
 def settle(folder: Path) -> None:
@@ -32,6 +35,13 @@ def settle_names(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def refuse_full(folder: Path) -> None:
+    """Raise OSError where the disk has hardly any room for bytes or names, which may be why something broke there."""
+    room = os.statvfs(folder)
+    if room.f_bavail * room.f_frsize < ENOUGH_BYTES or (room.f_files and room.f_favail < ENOUGH_NAMES):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def replace_as_one(prepare: Callable[[Path], None]) -> None:

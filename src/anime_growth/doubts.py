@@ -5,7 +5,6 @@ a quantity), sources (ids joined by "; ") and note (id of the register's note, e
 not found leaves no row.
 """
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -295,8 +294,10 @@ def _share(found: pd.DataFrame) -> str:
 
     def of(names: Iterable[str]) -> str:
         count = sum(int(counts.get(name, 0)) for name in names)
-        # Rounded down, so that a hundred per cent is all of them.
-        return f"{count} ({math.floor(1000 * count / len(found)) / 10:g} %)" if len(found) else "none"
+        if not len(found):
+            return "none"
+        share = round(100 * count / len(found), 1)
+        return f"{count} ({share if count == len(found) else min(share, 99.9):g} %)"  # a hundred per cent is all
 
     def told(names: list[str]) -> str:
         return listed([f"{counts[name]} {NOTICES[name]}" for name in names if name in counts])

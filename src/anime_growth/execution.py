@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from anime_growth import disk, paths, processes, records
 from anime_growth import engine as forking
-from anime_growth import paths, processes, records
 from anime_growth.errors import InputError, StepFailed
 from anime_growth.steps import StepSpec
 
@@ -101,6 +101,7 @@ def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path, engine: str
         said = f"{problem.ename}: {_plain(problem.evalue)}".removesuffix(": ")
         raise StepFailed(f"{spec.name}, cell {problem.cell_index + 1}: {said.rstrip('.')}") from problem
     except (RuntimeError, TimeoutError, ConnectionError, NotJSONError, nbformat.ValidationError) as problem:
+        disk.refuse_full(folder)  # of which a kernel that could not begin says nothing
         said = _plain(str(problem)).rstrip(".")
         if isinstance(problem, DeadKernelError):
             said = "its kernel was killed or crashed (the machine may be out of memory)"

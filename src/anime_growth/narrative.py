@@ -21,7 +21,7 @@ from anime_growth.backtest import FEWEST_JUDGED
 from anime_growth.checks import ROUNDING_JPY_100M
 from anime_growth.claims import CAVEAT, CONTRADICTED, NOT_CHECKABLE, ONLY_AT, SUPPORTED
 from anime_growth.describe import contiguous, in_spans
-from anime_growth.languages import ENGLISH, TEMPLATES, WITHOUT_SPACES, say, speaking, spoken
+from anime_growth.languages import ENGLISH, TEMPLATES, WITHOUT_SPACES, say, speaking
 from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name
 from anime_growth.series import ALTERNATING, LATER_STARTS, SIGNIFICANT, named, slug_of
 
@@ -118,11 +118,7 @@ class Teller:
     def day(self, *parts: object) -> str:
         """The day that a quantity is of, as in 29 October 2025."""
         item = self.q[_key(parts)]
-        day = pd.Timestamp(item.period)
-        said = f"{day.day} {day:%B %Y}"
-        if spoken() != ENGLISH:
-            said = say("day {day} of month {month} of {year}", day=day.day, month=day.month, year=day.year)
-        return self._show(item, said)
+        return self._show(item, words.day(pd.Timestamp(item.period)))
 
     def count_words(self, *parts: object) -> str:
         """A count in words, `none` for nought."""
@@ -402,7 +398,7 @@ def _years(run: list[int], q: Quantities) -> dict[str, Any]:
         "recent": RECENT_YEARS,
         "recent_span": f"{latest - RECENT_YEARS}-{latest}",
         "trough": trough,
-        "ranked_since": min(grown, default=latest) - 1,
+        "ranked_since": min(grown, default=latest),
         "has_long_run": len(run) > SHORT_RUN,
         "is_multiple": bool(words.multiple(q.value_or(f"market.overseas.multiple.{first}-{latest}", 1))),
     }
@@ -504,6 +500,7 @@ def _tested(slug: str, models: list[str], horizon: int, q: Quantities) -> dict[s
         "near": f"h{horizons[0]}",
         "far": f"h{far}",
         "ahead": say("{years} ahead", years=words.counted(far, "year")),
+        "up_to_far": f" up to {words.counted(far, 'year')}",
         "near_ahead": say("{years} ahead", years=words.counted(horizons[0], "year")),
         "losers": [_named(model) for model in losers],
         "others_tested": len(others),
@@ -554,6 +551,7 @@ def _chances(q: Quantities) -> dict[str, Any]:
         "every_chance": _ends(every, q),
         "chance_error": errors[-1] if errors else "",
         "average_rate": rates[0] if rates else "none",
+        "average_since": rates[0].rsplit(".", 1)[1].split("-")[0] if rates else "none",
         "rate_average": "rate_average",
         "shares": [shares[0], shares[-1]] if len(shares) > 1 else [],
         "share_years": [key.rsplit(".", 1)[1] for key in shares],

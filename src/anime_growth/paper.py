@@ -19,8 +19,9 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from anime_growth import links, paths, records, trace
+from anime_growth import links, paths, records, trace, words
 from anime_growth.errors import InputError
+from anime_growth.languages import ENGLISH, say, speaking, spoken
 
 if TYPE_CHECKING:
     from markdown_it.tree import SyntaxTreeNode
@@ -33,6 +34,8 @@ AUTHOR = "The anime_growth authors"
 ACCESSIBLE: Literal["ua-1"] = "ua-1"
 # What stays as it is in an address of the web when other letters are written as %XX.
 URL_MARKS = "%:/?#[]@!$&'()*+,;=~"
+# HTML that texts are bold by where asterisks would not be read, as a kind of token and its nesting.
+BOLD: dict[str, tuple[str, Literal[1, -1]]] = {"<strong>": ("strong_open", 1), "</strong>": ("strong_close", -1)}
 _AGAIN = "Make a new run with `make run`"
 
 
@@ -45,7 +48,9 @@ def write(folder: Path) -> None:
     import typst
 
     try:
-        pdf = typeset(content(folder), folder)
+        language = records.read(folder)["parameters"].get("language", ENGLISH)
+        with speaking(language):
+            pdf = typeset(content(folder), folder)
     except KeyError as problem:
         what = f"is damaged or of another version: {problem} is missing or not known"
         raise InputError(paths.shown(folder), what, _AGAIN) from problem
@@ -98,10 +103,10 @@ def content(folder: Path) -> dict[str, Any]:
     heading, *told = _read(folder / "narrative.md", _markdown)
     finding = _read(folder / "finding.md", _markdown)
     return {
+        "language": spoken(),
+        "words": _words(run, _last_read(record)),
         "title": _plain([heading]),
-        "author": AUTHOR,
-        "edition": str(run.get("edition", "")),
-        "read_on": _last_read(record),
+        "author": say(AUTHOR),
         "finding": finding,
         "summary": _plain(finding),
         "told": told,
@@ -110,6 +115,34 @@ def content(folder: Path) -> dict[str, Any]:
         **_models(folder),
         **_made_by(run),
         "sources": _sources(record),
+    }
+
+
+def _words(run: dict[str, Any], read_on: str) -> dict[str, Any]:
+    """What the template says of its own, in the language of now."""
+    edition, commit = str(run.get("edition", "")), (run.get("git") or {}).get("commit", "")
+    made = "The numbers and figures were made by the code at commit {commit}."
+    changed = "The numbers and figures were made by the code at commit {commit}, with changes that are not committed."
+    return {
+        "edition": say("{edition} edition", edition=edition),
+        "figures": say("Figures of the {edition} edition of the Anime Industry Report", edition=edition),
+        "read_on": say("sources read by {day}", day=read_on) if read_on else "",
+        "abstract": say("Abstract."),
+        "limits": say("Known limits"),
+        "verdicts": say("Verdicts on the claims"),
+        "each_claim": say("Every claim of each article, what was computed for it, and what limits the verdict."),
+        "claim": [say(word) for word in ("Claim", "About", "Stated", "Computed", "Verdict", "Why")],
+        "models": say("The models and their checks"),
+        "measures": say("Growth, errors of past forecasts and residual checks of each model"),
+        "reproduce": say("How to reproduce this"),
+        "made_by": say(changed if (run.get("git") or {}).get("dirty") else made, commit=commit) if commit else "",
+        "clone": say("In a clone of the repository:"),
+        "every_number": say(
+            "Every number in the text, with its unit, its method and the printed figures that it rests on, stands in "
+            "{file} of the run, beside the tables, the figures' data and the executed notebooks.",
+            file="quantities.json",
+        ),
+        "sources": say("Sources"),
     }
 
 
@@ -124,11 +157,18 @@ def _read(path: Path, reader: Callable[[Path], Found]) -> Found:
 
 
 def _markdown(path: Path) -> list[dict[str, Any]]:
-    """A text as its pieces: each has a `kind`, and `text` or `parts`. HTML in it is text like any other."""
+    """A text as its pieces: each has a `kind`, and `text` or `parts`.
+
+    HTML in it is text like any other, but for the <strong> of narrative.Told.strong.
+    """
     from markdown_it import MarkdownIt
     from markdown_it.tree import SyntaxTreeNode
 
     tokens = MarkdownIt("commonmark").parse(path.read_text(encoding="utf-8"))
+    for token in (one for block in tokens for one in block.children or ()):
+        if token.content in BOLD:
+            token.type, token.nesting = BOLD[token.content]
+            token.content = ""
     pieces = [_piece(node) for node in SyntaxTreeNode(tokens).children]
     if not pieces:
         raise ValueError("an empty text")
@@ -161,8 +201,10 @@ def _articles(record: trace.Record) -> list[dict[str, Any]]:
     for row in record.verdicts.values():
         period = f" ({row['period']})" if row["period"] else ""
         about = f"{row['subject']}, {row['measure']}{period}"
-        shown = [row["claim_id"], about, *(row[name] for name in ("stated", "computed", "verdict", "caveat"))]
-        found.setdefault(row["article"], {"name": row["article_words"], "claims": []})["claims"].append(shown)
+        verdict = say(row["verdict"].replace("_", " "))
+        shown = [row["claim_id"], about, row["stated"], row["computed"], verdict, row["caveat"]]
+        name = say("Claims of {article}", article=say(row["article_words"]))
+        found.setdefault(row["article"], {"name": name, "claims": []})["claims"].append(shown)
     return list(found.values())
 
 
@@ -177,20 +219,18 @@ def _models(folder: Path) -> dict[str, Any]:
     rows = report.model_texts(trends.assign(remark=trends["remark"].fillna("")), table("backtest"))
     return {
         "models": [row["model"] for row in rows],
-        "measures": [[title, *(row[name] for row in rows)] for name, (title, *_) in report.MODEL_COLUMNS.items()],
+        "measures": [[say(title), *(row[name] for row in rows)] for name, (title, *_) in report.MODEL_COLUMNS.items()],
         "remarks": [[row["model"], row["remark"]] for row in rows if row["remark"]],
-        "model_note": report.MODEL_NOTE,
+        "model_note": say(report.MODEL_NOTE),
     }
 
 
 def _made_by(run: dict[str, Any]) -> dict[str, Any]:
-    """The commit of the run, and the commands that make it again from there."""
+    """The commands that make the run again."""
     git = run.get("git") or {"commit": "", "dirty": False}
     given = [f"-p {shlex.quote(f'{name}={value}')}" for name, value in run["parameters"].items()]
     checkout = [f"git checkout {git['commit']}"] if git["commit"] else []
     return {
-        "commit": git["commit"],
-        "has_changes": git["dirty"],
         "commands": [*checkout, "make run", " \\\n  ".join([".venv/bin/anime-growth run", *given])],
     }
 
@@ -204,9 +244,9 @@ def _sources(record: trace.Record) -> list[dict[str, Any]]:
     for name in sorted(behind | judged):
         row = record.sources.get(name, dict.fromkeys(trace.SOURCE_PARTS, ""))
         told = [row[part] for part in ("title", "publisher", "published_on") if row[part]]
-        words = ", ".join(told) or "not in the register of sources"
+        named = ", ".join(told) or say("not in the register of sources")
         link = quote(links.web_address(row["url"]), safe=URL_MARKS)  # a PDF takes no other letters than ASCII there
-        found.append({"id": name, "words": words, "url": row["url"], "link": link})
+        found.append({"id": name, "words": named, "url": row["url"], "link": link})
     return found
 
 
@@ -216,4 +256,4 @@ def _last_read(record: trace.Record) -> str:
     for row in record.sources.values():
         with suppress(ValueError):
             days.append(date.fromisoformat(row["accessed"]))
-    return f"{max(days).day} {max(days):%B %Y}" if days else ""
+    return words.day(max(days)) if days else ""

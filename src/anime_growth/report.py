@@ -38,7 +38,7 @@ MODEL_COLUMNS = {
     "growth_pct_a_year": ("Growth, % a year", 1, "growth"),
     "growth_lo95_pct": ("95 % from", 1, "growth_lo95"),
     "growth_hi95_pct": ("to", 1, "growth_hi95"),
-    "male_h1": ("Mean error 1 year ahead, log", 3, "male.h1"),
+    "male_h1": ("Mean absolute error 1 year ahead, log", 3, "male.h1"),
     "male_h5": ("5 years ahead", 3, "male.h5"),
     "cover80_h5": ("80 % interval held, 5 years ahead, %", 0, "cover80.h5"),
     "growth_without_it": ("Growth without its most influential year", 1, "growth_without_it"),

@@ -5,6 +5,7 @@ that a reader sees, at their printed precision.
 """
 
 from collections.abc import Mapping
+from datetime import date
 from fractions import Fraction
 from itertools import pairwise
 
@@ -265,3 +266,14 @@ def capital(text: str) -> str:
     'Log-linear AR(1) trend'
     """
     return text[:1].upper() + text[1:]
+
+
+def day(day: date) -> str:
+    """A day in words.
+
+    >>> day(date(2025, 10, 29))
+    '29 October 2025'
+    """
+    if spoken() != ENGLISH:
+        return say("day {day} of month {month} of {year}", day=day.day, month=day.month, year=day.year)
+    return f"{day.day} {day:%B %Y}"

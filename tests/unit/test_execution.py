@@ -1,6 +1,7 @@
 """One notebook executed: what is refused beforehand, what failures become, and how an unfinished one is marked."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import nbformat
@@ -130,6 +131,14 @@ def test_every_way_to_fail_is_told_in_one_line(executed, problem, error, said):
     with pytest.raises(error, match=said) as raised:
         executed(problem)
     assert "\n" not in str(raised.value)
+
+
+def test_where_the_disk_is_full_that_is_why_a_kernel_did_not_begin(executed, monkeypatch):
+    room = os.statvfs(".")
+    full = os.statvfs_result([*room[:6], 10, 10, *room[8:]])  # of inodes: free, free for this user
+    monkeypatch.setattr(os, "statvfs", lambda folder: full)
+    with pytest.raises(OSError, match="No space left on device"):
+        executed(RuntimeError("Kernel died before replying"))
 
 
 def test_a_promised_file_that_is_missing_or_empty_is_no_success(executed, home):

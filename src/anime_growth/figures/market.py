@@ -133,8 +133,8 @@ def revisions(revisions_table: pd.DataFrame) -> Drawing:
         "revisions", figure, data,
         capital(say("; ").join(clauses)) or say("No restatement can be read with confidence"),
         say(
-            "Change from the first to the last edition that prints a year, %. Labels: largest trusted change, in JPY "
-            "100 million. Hollow: low-confidence reading, left out of the title."
+            "Change from the first to the last edition that prints a year, %; the series differ in years. "
+            "Labels: largest trusted change, in JPY 100 million. Hollow: low-confidence reading, left out of the title."
         ),
         say("Panels of the change in per cent by year, one for each series."),
         say(
