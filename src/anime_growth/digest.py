@@ -376,7 +376,7 @@ class Digest:
     def _told(self, template: str) -> str:
         sizes = {"most": MOST_SHOWN, "named": MOST_NAMED, "brief": LONGEST_NOTE, "longest": LONGEST_LINE}
         helpers = {rule.__name__: rule for rule in (plain, code, pairs, shorter_hash)}
-        text = narrative.environment().get_template(template).render(**sizes, **helpers, **self.as_data())
+        text = narrative.template(template).render(**sizes, **helpers, **self.as_data())
         return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
+from string import Formatter
 
+from anime_growth import paths
 from anime_growth.errors import InputError
 
 ENGLISH = "en"
@@ -28,6 +31,7 @@ BY_TEN_THOUSANDS = ("ja",)
 # Those whose words stand without spaces between them.
 WITHOUT_SPACES = ("ja",)
 
+AGAIN = "Restore it with `git checkout`"
 _spoken: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
 
@@ -35,12 +39,15 @@ _spoken: ContextVar[str] = ContextVar("language", default=ENGLISH)
 def speaking(language: str) -> Iterator[None]:
     """What is said inside, is said in `language`; undone on leaving.
 
+    Raises InputError, before anything is said, where a catalogue of it is missing or damaged.
+
     >>> with speaking("ja"):
     ...     say("overseas")
     '海外'
     >>> say("overseas")
     'overseas'
     """
+    _catalogue(language)
     before = _spoken.set(language)
     try:
         yield
@@ -60,18 +67,55 @@ def say(english: str, **values: object) -> str:
     'two years'
     """
     text = _catalogue(spoken()).get(english, english)
-    return text.format(**values) if values else text
+    try:
+        return text.format(**values) if values else text
+    except KeyError as problem:
+        raise InputError(f"the text {text!r} in language {spoken()}", f"asks for {problem}", AGAIN) from problem
 
 
 @cache
 def _catalogue(language: str) -> Mapping[str, str]:
-    """English text -> the same in `language`."""
-    found: dict[str, str] = {}
-    for name in CATALOGUES[language]:
-        import yaml  # only where another language is asked for
+    """English text -> the same in `language`. Raises InputError where a catalogue is missing or damaged."""
+    return dict(pair for name in CATALOGUES[language] for pair in _read(TEMPLATES / name))
 
-        found |= yaml.safe_load((TEMPLATES / name).read_text(encoding="utf-8"))
-    return found
+
+def _read(path: Path) -> Iterator[tuple[str, str]]:
+    """The pairs of a catalogue, each with the same {fields} on both sides."""
+    import yaml  # only where another language is asked for
+
+    try:
+        pairs = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as problem:
+        raise InputError(paths.shown(path), f"cannot be read ({' '.join(str(problem).split())})", AGAIN) from problem
+    if not isinstance(pairs, dict):
+        raise InputError(paths.shown(path), "is no list of texts, each with its translation", AGAIN)
+    for english, told in pairs.items():
+        where = f"{paths.shown(path)}, {english!r}"
+        if not (isinstance(english, str) and isinstance(told, str)):
+            raise InputError(where, "is no text with a text", "Put both in quotation marks")
+        try:
+            asked, given = fields(english), fields(told)
+        except ValueError as problem:
+            raise InputError(
+                where, f"is no text to fill in ({problem})", "Write {name} for what is filled in"
+            ) from None
+        if lost := asked - given:
+            raise InputError(where, f"loses {', '.join(sorted(lost))}", "Keep every {name} in the translation")
+        # More than the English text names may be at hand where that names any; `say` refuses what is not.
+        if not asked and given:
+            raise InputError(where, f"asks for {', '.join(sorted(given))}, which is not given", "Take it out")
+        yield english, told
+
+
+def fields(text: str) -> set[str]:
+    """Names of what is filled into a text, in curly brackets; those without a name by their numbers.
+
+    >>> sorted(fields("{} of {} in {year}"))
+    ['{0}', '{1}', '{year}']
+    """
+    names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+    unnamed = count()
+    return {f"{{{name or next(unnamed)}}}" for name in names}
 
 
 def font_file() -> Path | None:

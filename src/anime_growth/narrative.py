@@ -16,12 +16,13 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from anime_growth import doubts, links, rules, units, words
+from anime_growth import doubts, links, paths, rules, units, words
 from anime_growth.backtest import FEWEST_JUDGED
 from anime_growth.checks import ROUNDING_JPY_100M
 from anime_growth.claims import CAVEAT, CONTRADICTED, NOT_CHECKABLE, ONLY_AT, SUPPORTED
 from anime_growth.describe import contiguous, in_spans
-from anime_growth.languages import ENGLISH, TEMPLATES, WITHOUT_SPACES, say, speaking
+from anime_growth.errors import InputError
+from anime_growth.languages import AGAIN, ENGLISH, TEMPLATES, WITHOUT_SPACES, say, speaking
 from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name
 from anime_growth.series import ALTERNATING, LATER_STARTS, SIGNIFICANT, named, slug_of
 
@@ -70,6 +71,17 @@ def environment(as_html: bool = False) -> jinja2.Environment:
         lstrip_blocks=True,
         autoescape=True if as_html else jinja2.select_autoescape(["html.j2"]),
     )
+
+
+def template(name: str, as_html: bool = False) -> jinja2.Template:
+    """A template of this package by its name. Raises InputError where it is missing or damaged."""
+    try:
+        return environment(as_html).get_template(name)
+    except jinja2.TemplateNotFound as problem:
+        raise InputError(paths.shown(TEMPLATES / name), "is missing", AGAIN) from problem
+    except jinja2.TemplateSyntaxError as problem:
+        where = f"{paths.shown(TEMPLATES / (problem.name or name))}, line {problem.lineno}"
+        raise InputError(where, f"is no template ({problem.message})", AGAIN) from problem
 
 
 @dataclass(frozen=True)
@@ -305,11 +317,8 @@ def _render(templates: Mapping[str, str], context: Mapping[str, Any], q: Quantit
     helpers = {rule.__name__: rule for rule in (words.cardinal, words.counted, words.how_many, words.part_of)}
     language = context["language"]
     with speaking(language):
-        return (
-            environment(as_html)
-            .get_template(templates[language])
-            .render(t=Teller(q, as_html), capital=words.capital, **helpers, **context)
-        )
+        wanted = template(templates[language], as_html)
+        return wanted.render(t=Teller(q, as_html), capital=words.capital, **helpers, **context)
 
 
 def words_in(markdown: str) -> int:

@@ -164,7 +164,7 @@ def _certificate(folder: Path) -> str:
         if published.exists():
             text = _lower(published.read_text(encoding="utf-8"))
             told += f"\n{say('The certificate of the published results says:')}\n\n{text}"
-    body = MarkdownIt("commonmark").enable("table").render(told)
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(told)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
     context = {"title": say("Certificate"), "body": Markup(body)}
     _write(folder / "certificate.html", "text.html.j2", context)

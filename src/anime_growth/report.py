@@ -534,7 +534,7 @@ def as_page(template: str, context: Mapping[str, Any], *more: str) -> str:
         "_": _said,
         "english": Markup(' lang="en"') if spoken() != ENGLISH else "",
     }
-    page = narrative.environment().get_template(template).render(**{**around, **context})
+    page = narrative.template(template).render(**{**around, **context})
     return page.replace("</head>", f"<style>{_font_for(page)}</style>\n</head>", 1) if font_file() else page
 
 

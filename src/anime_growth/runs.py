@@ -33,6 +33,7 @@ from anime_growth import (
 )
 from anime_growth import engine as forking
 from anime_growth.errors import DeadlinePassed, InputError, StepFailed, Stopped
+from anime_growth.languages import speaking
 from anime_growth.steps import STEPS, StepSpec
 
 log = logging.getLogger("anime_growth")
@@ -88,6 +89,8 @@ def run(
     edition = clean.choose_edition(clean.clean_aja_market_editions(sources.read("aja_market_editions")), chosen.edition)
     _refuse_unknown_series(chosen.series)
     rules.articles(chosen.articles)
+    with speaking(chosen.language):  # or a catalogue that is damaged would be refused by the second step only
+        pass
     for spec in STEPS.values():
         execution.refuse_unfit(paths.notebooks() / f"{spec.name}.ipynb")
     with locks.held(paths.runs(), manner.wait):

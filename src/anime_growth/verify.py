@@ -151,7 +151,7 @@ def as_markdown(data: Mapping[str, Any]) -> str:
     # The lock and the commit only name packages and code once more.
     of_all = [one for one in data["environment"] if one["kind"] not in (*OWN_INPUTS, "lock", "commit")]
     told = [{**item, "behind": _named([*item["behind"], *of_all])} for item in beyond]
-    template = narrative.environment().get_template("certificate.md.j2")
+    template = narrative.template("certificate.md.j2")
     helpers = {rule.__name__: rule for rule in (digest.plain, digest.code, digest.shorter_hash)}
     fixed = {"most": MOST_SHOWN, "longest": LONGEST_LINE, "statuses": compare.STATUSES, "plurals": PLURALS}
     return template.render(**data, told=told, single=SINGLE, **fixed, **helpers).strip() + "\n"

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -161,17 +162,19 @@ DIRECTIONS = (
 )
 BOUND = {
     "narrative.ja.md.j2": {
-        "## 円安による部分": "the question",
         "円安になれば、同じ外貨建ての売上高も円では膨らむ": "true of any rate",
+        "（アニメ業界市場、狭義）": "the name of a market",
+        "誤差の大きさを上下対称にとると": "true of any size",
         "伸び率の高さは": "followed by its ranks",
         "この標本は系列の底の年から始まるため、成長率はいずれも高めに出る": "by the lowest year of the series",
-        "'底だった'": "by the lowest year of the series",
+        "'円建てで底だった'": "by the lowest year of the series",
         "上回った。\n{% endif %}\n{% endif %}\n\n<!-- figure: market_levels": "follows the sign of the lead",
         "縮小したことは明らかだが": "by the signs of the interval's ends",
         "信頼度の低い値による参考値": "by the confidence of the series",
         "根拠は弱い": "remarks of the model",
         "示した区間は狭すぎる": "Ljung-Box and Durbin-Watson of each model named",
         "がドリフトの中央値を上回った": "preceded by its share",
+        "偶然とはいえないほど名目を下回った": "preceded by its count, that of the test",
         "どの予測期間でもドリフトに劣る": "preceded by its count",
         "がドリフトに勝る": "the models that beat it",
         "最も良いのは": "the model of the smallest loss",
@@ -188,6 +191,7 @@ BOUND = {
         "の単純平均に劣る": "preceded by its count",
         "が勝る": "the models of a smaller loss",
         "が平均による予測を上回り": "preceded by its share",
+        "偶然とはいえないほど名目を下回った": "preceded by its count, that of the test",
         "その幅の方が広い": "preceded by its count",
         "根拠が弱い": "remarks of the model",
         "「最も高い確率」が最も低い確率より確からしいわけではない": "a general truth",
@@ -300,3 +304,55 @@ def test_forecasts_to_choose_are_in_units_that_japanese_count_in(described, fits
         pair = (one["forecasts"]["usd/2002/drift"][told] for one in (english, japanese))
         assert all(ja == pytest.approx(10 * en) for en, ja in zip(*pair, strict=True))
     assert japanese["models"] == {"drift": "ドリフト（平均成長）"}
+
+
+# --- what is damaged ------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (None, r"words\.ja\.yml: cannot be read \(.*No such file"),
+        ("- a\n- b\n", r"words\.ja\.yml: is no list of texts, each with its translation"),
+        ("", r"words\.ja\.yml: is no list of texts"),
+        ("a: [\n", r"words\.ja\.yml: cannot be read \(while parsing"),
+        (b"\xff\xfe", r"words\.ja\.yml: cannot be read \(.*codec"),
+        ('"JPY {} trillion": "兆円"', r"words\.ja\.yml, 'JPY \{\} trillion': loses \{0\}"),
+        ('"{shown} of {all} shown": "{all}件中"', r"loses \{shown\}\. Keep every"),
+        ('"Verdicts": "{alle}の判定"', r"'Verdicts': asks for \{alle\}, which is not given"),
+        ('"Verdicts": 5', r"'Verdicts': is no text with a text"),
+        ('"Verdicts": "判定{"', r"'Verdicts': is no text to fill in"),
+    ],
+)
+def test_a_catalogue_that_is_damaged_is_refused_before_anything_is_said(tmp_path, monkeypatch, written, said):
+    for name in languages.CATALOGUES["ja"]:
+        shutil.copyfile(languages.TEMPLATES / name, tmp_path / name)
+    damaged = tmp_path / "words.ja.yml"
+    damaged.unlink() if written is None else damaged.write_bytes(
+        written if isinstance(written, bytes) else written.encode()
+    )
+    monkeypatch.setattr(languages, "TEMPLATES", tmp_path)
+    languages._catalogue.cache_clear()
+    try:
+        with pytest.raises(InputError, match=said), languages.speaking("ja"):
+            pass
+    finally:
+        languages._catalogue.cache_clear()
+    assert languages.spoken() == "en"
+
+
+def test_a_translation_that_asks_for_more_than_is_at_hand_is_refused_when_it_is_said(monkeypatch):
+    monkeypatch.setattr(languages, "_catalogue", lambda language: {"{a} shown": "{a}の{b}"})
+    with pytest.raises(InputError, match=r"asks for 'b'\. Restore it"):
+        languages.say("{a} shown", a=1)
+
+
+def test_a_template_that_is_damaged_is_named_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(narrative, "TEMPLATES", tmp_path)
+    narrative.environment.cache_clear()
+    try:
+        with pytest.raises(InputError, match=r"finding\.ja\.md\.j2: is missing"):
+            narrative.template("finding.ja.md.j2")
+        (tmp_path / "finding.ja.md.j2").write_text("ok\n{% if %}")
+        with pytest.raises(InputError, match=r"finding\.ja\.md\.j2, line 2: is no template"):
+            narrative.template("finding.ja.md.j2")
+    finally:
+        narrative.environment.cache_clear()

@@ -374,7 +374,7 @@ def test_the_default_says_what_the_figures_say(told):
         "Overseas passed domestic in 2020, fell behind again in 2021 and took the lead back in 2023.",
         "The lead widened from JPY 97.9 billion to JPY 499.7 billion in 2024.",
         "Overseas growth accelerated from the 18.0 % of 2023.",
-        "Among all years since 2002, growth in 2024 was for overseas revenue the fourth-fastest in yen and the "
+        "Among all years since 2003, growth in 2024 was for overseas revenue the fourth-fastest in yen and the "
         "eighth-fastest in dollars, for the whole market the second-fastest in yen and the tenth-fastest in dollars.",
         "That share is 10.8 % from 2002 and 35.7 % in the two years to 2024.",
         "After Japanese consumer prices overseas revenue rose by 22.7 % in 2024.",
@@ -395,8 +395,14 @@ def test_the_backtest_says_who_loses_and_whose_intervals_failed(told):
     text = told("default").text
     assert "drift missed by 0.146 on the log scale one year ahead and 0.765 five years ahead" in text
     assert "100.0 % of the 11 outcomes five years ahead lay above drift's median" in text
-    assert "Five of the six other models lose to drift at every horizon; the damped trend and local" in text
-    assert "Six of the eight 80 % intervals five years ahead held less often than promised" in text
+    assert (
+        "Five of the six other models lose to drift at every horizon up to five years, over all forecasts; "
+        "in those made since 2012 the damped trend and local" in text
+    )
+    assert (
+        "Six of the eight 80 % intervals five years ahead held less often than promised, by more than chance explains"
+        in text
+    )
     assert "ends four times in five between JPY 1.78 trillion, below the level of 2024, and JPY 11.18 trillion." in text
 
 
@@ -444,7 +450,7 @@ def test_one_model_takes_the_singular_and_naive_a_noun(told):
     alone = {**run.context, "losers": ["damped trend"], "best_quantiles": "naive"}
     assert "the median the damped trend loses to the plain average" in narrative.limits(alone, run.q)
     text = narrative.tell(alone, run.q)
-    assert "The damped trend loses to drift at every horizon;" in text
+    assert "The damped trend loses to drift at every horizon up to five years, over all forecasts;" in text
     assert "(pinball loss, replayed at earlier reports) the naive model is best," in text
 
 
@@ -552,9 +558,10 @@ SENTENCES = {
         "in 2025.",
         "In 2025 domestic was ahead by JPY 40.2 billion.",
         "In 2024 overseas revenue had risen by 26.0 %.",
-        "Among all years since 2002, growth in 2025 was for the whole market the 19th-fastest in yen and the "
+        "Among all years since 2003, growth in 2025 was for the whole market the 19th-fastest in yen and the "
         "15th-fastest in dollars.",
-        "From its low in 2012 to 2025 overseas revenue rose by 17.3 % a year in yen and by 11.7 % a year in dollars; "
+        "From its low in yen in 2012 to 2025 overseas revenue rose by 17.3 % a year in yen and by 11.7 % a year "
+        "in dollars; "
         "the exchange rate accounts for 30.3 % of the growth.",
         "That share is 10.9 % from 2002 and 60.5 % in the two years to 2025.",
         "After Japanese consumer prices overseas revenue fell by 14.7 % in 2025.",
@@ -578,7 +585,7 @@ SENTENCES = {
         "Domestic revenue stayed level at JPY 1.67 trillion.",
         "The lead stayed level at JPY 499.7 billion in 2025.",
         "In 2024 overseas revenue had risen by 26.0 %.",
-        "Among all years since 2002, growth in 2025 was for overseas revenue the 17th-fastest in dollars, for the "
+        "Among all years since 2003, growth in 2025 was for overseas revenue the 17th-fastest in dollars, for the "
         "whole market the 15th-fastest in dollars.",
         "After Japanese consumer prices overseas revenue fell by 3.1 % in 2025.",
     ],
@@ -618,7 +625,8 @@ def test_the_finding_follows_the_made_up_year(told):
         "In the 2026 edition of the Anime Industry Report the overseas market came to JPY 1.91 trillion in 2025: in a "
         "year it fell by 12.0 % in yen and by 10.9 % in dollars. Over the 24 yearly figures since 2002 the average "
         "growth is 7.4 % a year, with a 95 % interval from −1.6 to 17.1 % a year; seven simple models put it at −1.3 "
-        "to 18.2 % a year, and all six others forecast the past worse than that plain average at every horizon. Of the"
+        "to 18.2 % a year, and all six others forecast the past worse than that plain average at every "
+        "horizon up to five years. Of the"
     )
     assert "The chance" not in finding
 
@@ -632,7 +640,7 @@ GAPS = {
     "without 2010": [
         LEVEL.format(", a record,"),
         "Overseas passed domestic in 2020, fell behind again in 2021 and took the lead back in 2023.",
-        "Among all years since 2002 whose growth is known (20 for overseas revenue and 20 for the whole market), "
+        "Among all years since 2003 whose growth is known (20 for overseas revenue and 20 for the whole market), "
         "growth in 2024 was for overseas revenue the fourth-fastest in yen and the seventh-fastest in dollars, for the "
         "whole market the second-fastest in yen and the eighth-fastest in dollars.",
     ],
@@ -656,7 +664,7 @@ GAPS = {
         "In 2024 overseas revenue was nearly six times that of 2002 and 56.5 % of the whole, against 34.0 % then.",
         "In 2024 overseas was ahead by JPY 499.7 billion.",
         "Overseas growth accelerated from the 18.0 % of 2023.",
-        "Among all years since 2002, growth in 2024 was for overseas revenue the fourth-fastest in yen and the "
+        "Among all years since 2003, growth in 2024 was for overseas revenue the fourth-fastest in yen and the "
         "eighth-fastest in dollars.",
     ],
 }
@@ -774,9 +782,10 @@ def test_the_known_limits_follow_the_run(told):
         "Other sources print the same overseas revenue, within rounding, in 2011 to 2013 and 2015 to 2024.",
         "- **23 points.** No model of 23 yearly figures is sure of anything.",
         "By absolute error of the median five of the six other models lose to the plain average of past changes at "
-        "every horizon; by pinball loss the damped trend and local linear trend are better.",
+        "every horizon up to five years; by pinball loss the damped trend and local linear trend are better.",
         "100.0 % of outcomes five years ahead lay above the average's forecast, and six of the eight 80 % intervals "
-        "held less often than promised; empirical ones stand beside them and are wider for all eight models.",
+        "held less often than promised, by more than chance explains; empirical ones "
+        "stand beside them and are wider for all eight models.",
         "The backtest has 15 forecasts one year ahead and 11 five years ahead, which overlap,",
         "on these figures 100 % of the levels lie on one side of its line, which does not describe them.",
         "of which there are four totals in the same scope.",
