@@ -112,6 +112,7 @@ def readable(path: Path) -> Iterator[None]:
     """Say in one line, an InputError, what makes a file of results unreadable inside the `with` block."""
     try:
         yield
+    # A file may hold anything: each of these has been met, and none tells a reader which file it was.
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as problem:
         raise InputError(paths.shown(path), f"cannot be read ({_reason(problem)})", RESTORE) from problem
 

@@ -107,6 +107,10 @@ COLUMNS = [
     {"name": "level", "type": "number", "unit": "bn USD"},
     {"name": "told", "type": "date"},
 ]
+SAID = {
+    **{"unit": "%", "digits": 1, "label": "", "method": "", "inputs": [], "edition": "", "confidence": "high"},
+    "caveats": [],
+}
 LEVELS = "year,level,told\n2024,14.3,2025-10-30\n"
 
 
@@ -140,6 +144,8 @@ def refused(load, folder):
 
 def test_a_small_package_is_loaded(small):
     frame = anime_growth.load_tables(small())["levels"]
+    quantities = anime_growth.load_quantities(small(quantities=json.dumps({"a.b.2024": {**SAID, "value": 1.5}})))
+    assert quantities["value"].to_dict() == {"a.b.2024": 1.5}
     assert frame.to_dict("list") == {"year": [2024], "level": [14.3], "told": [pd.Timestamp("2025-10-30")]}
 
 
@@ -163,6 +169,7 @@ def test_what_is_no_folder_is_refused(load, folder):
         (LEVELS.replace("14.3", "many"), "many"),
         (LEVELS.replace("2025-10-30", "some day"), "some day"),
         (LEVELS.replace("2024", "2024.5"), "cannot"),
+        (LEVELS.replace("2024", "9" * 30), "too large"),
         (b"\xff\xfe\x00\x80", "can't decode"),
     ],
 )
@@ -180,6 +187,7 @@ def test_a_table_that_is_not_as_described_is_named(small, table, said):
         ('{"a.b.2024": {"value": 1}}', "it lacks 'inputs'"),
         ('{"a.b.2024": {"inputs": [], "caveats": []}}', "missing"),
         ("[" * 100_000, "recursion"),
+        (json.dumps({"a.b.2024": {**SAID, "value": 10**400}}), "too large"),
     ],
 )
 def test_quantities_that_are_none_are_named(small, quantities, said):
