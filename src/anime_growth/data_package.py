@@ -8,17 +8,21 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import metadata
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
 
 from anime_growth import __version__, codebook, paths, sources, units
 from anime_growth.codebook import Column
 from anime_growth.errors import InputError
 from anime_growth.sources import PACKAGE, RawFile
+from anime_growth.words import one_line
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 LICENCE = {
@@ -27,12 +31,40 @@ LICENCE = {
     "path": "https://spdx.org/licenses/MIT",
 }
 QUANTITIES = "quantities"
+RESTORE = "Restore it, or make a new run with `make run`"
 # What the register of sources is called where the packages of the raw figures point to it.
 REGISTER = {"title": "Register of sources", "path": "tables/sources.csv"}
 # Units of which there are no parts.
 WHOLE_UNITS = (units.YEAR.name, units.RANK.name, units.COUNT.name)
 WHOLE = re.compile(r"[+-]?\d+")
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+Type = Literal["string", "integer", "number", "boolean", "date"]
+
+
+class _Column(BaseModel):
+    name: str
+    type: Type
+    unit: str | list[str] = []
+
+
+class _Schema(BaseModel):
+    fields: list[_Column]
+
+
+class _Resource(BaseModel):
+    name: str
+    path: str
+    hash: str
+    description: str
+    sources: list[dict[str, Any]] = []
+    table: _Schema = Field(_Schema(fields=[]), alias="schema")
+
+
+class _Package(BaseModel):
+    """The parts of a descriptor that loading relies on."""
+
+    sources: list[dict[str, Any]]
+    resources: list[_Resource]
 
 
 def write(folder: Path) -> None:
@@ -48,15 +80,50 @@ def write(folder: Path) -> None:
 def read(folder: Path) -> dict[str, Any]:
     """What `write` said of the results in `folder`. Raises InputError where there is nothing that can be read."""
     path = folder / PACKAGE
-    try:
-        described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        _ = [resource["path"] for resource in described["resources"]]
-    except FileNotFoundError as problem:
-        do = f"Name the folder of a run, or of published results: one with a {PACKAGE}"
-        raise InputError(paths.shown(folder), f"has no {PACKAGE}", do) from problem
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise InputError(paths.shown(path), "is damaged", "Restore it, or make a new run with `make run`") from problem
+    with readable(path):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError) as problem:
+            do = f"Name the folder of a run, or of published results: one with a {PACKAGE}"
+            raise InputError(paths.shown(folder), f"has no {PACKAGE}", do) from problem
+        _Package.model_validate_json(text)
+        described: dict[str, Any] = json.loads(text)
     return described
+
+
+def content(folder: Path, resource: Mapping[str, Any]) -> bytes:
+    """What the file of a resource that `read` gave holds.
+
+    Raises InputError for a file that cannot be read, lies outside `folder`, or is not as `write` found it.
+    """
+    path = folder / resource["path"]
+    with readable(path):
+        if not path.resolve().is_relative_to(folder.resolve()):
+            where = f"{paths.shown(folder / PACKAGE)}, resource {resource['name']!r}"
+            raise InputError(where, f"lies outside the folder, at {resource['path']!r}", RESTORE)
+        found = path.read_bytes()
+    if _hash(found) != resource["hash"]:
+        raise InputError(paths.shown(path), f"is not the file that {PACKAGE} promises by its hash", RESTORE)
+    return found
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say in one line, an InputError, what makes a file of results unreadable inside the `with` block."""
+    try:
+        yield
+    # A file may hold anything: each of these has been met, and none tells a reader which file it was.
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as problem:
+        raise InputError(paths.shown(path), f"cannot be read ({_reason(problem)})", RESTORE) from problem
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, ValidationError):
+        first = problem.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
+    if isinstance(problem, LookupError):
+        return f"it lacks {one_line(problem)}"
+    return one_line((isinstance(problem, OSError) and problem.strerror) or problem)
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -117,8 +184,12 @@ def _file(path: Path, folder: Path, content: bytes, kind: str, media: str) -> di
         "mediatype": media,
         "encoding": "utf-8",
         "bytes": len(content),
-        "hash": f"sha256:{hashlib.sha256(content).hexdigest()}",
+        "hash": _hash(content),
     }
+
+
+def _hash(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _field(name: str, column: Column, cells: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -131,7 +202,7 @@ def _field(name: str, column: Column, cells: Mapping[str, list[str]]) -> dict[st
     return {"name": name, "type": _type(cells[name], found), "description": column.means, **unit}
 
 
-def _type(cells: Iterable[str], unit: tuple[str, ...]) -> str:
+def _type(cells: Iterable[str], unit: tuple[str, ...]) -> Type:
     """The type of a column by its unit and by all that it holds; empty cells count as missing.
 
     Without a unit digits alone may be a label, such as an edition, and stay text.

@@ -449,7 +449,7 @@ def code(text: object) -> str:
 
 
 def _line(text: object, longest: int = LONGEST_CELL) -> str:
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
+    line = words.one_line(text)
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 

@@ -268,6 +268,15 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def one_line(text: object) -> str:
+    """`text` in one line; what cannot be printed, such as a control character, is a space.
+
+    >>> one_line("Guests,\\n  million\\x1b")
+    'Guests, million'
+    """
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
+
+
 def day(day: date) -> str:
     """A day in words.
 

@@ -1,9 +1,14 @@
 """What others import: results as data frames that say what they are, and models for their own series."""
 
+import hashlib
+import json
 import re
 import shutil
 import subprocess
 import sys
+from datetime import date
+from typing import get_args
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -13,6 +18,7 @@ import anime_growth
 from anime_growth import api, data_package, paths, projections, records, trends
 from anime_growth.errors import InputError
 from anime_growth.quantities import Quantities
+from anime_growth.words import capital
 
 OWN = {2012: 8.4, 2013: 10.4, 2014: 13.4, 2015: 19.7, 2016: 24.0, 2017: 28.7, 2018: 31.2, 2019: 31.9}
 
@@ -96,6 +102,136 @@ def test_a_package_without_quantities_is_refused(tmp_path):
         anime_growth.load_quantities(tmp_path)
 
 
+COLUMNS = [
+    {"name": "year", "type": "integer", "unit": "year"},
+    {"name": "level", "type": "number", "unit": "bn USD"},
+    {"name": "told", "type": "date"},
+]
+SAID = {
+    **{"unit": "%", "digits": 1, "label": "", "method": "", "inputs": [], "edition": "", "confidence": "high"},
+    "caveats": [],
+}
+LEVELS = "year,level,told\n2024,14.3,2025-10-30\n"
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Makes a small folder of results: a table and quantities, described as they are, whatever they hold."""
+
+    def make(table=LEVELS, quantities="{}", change=lambda package: None):
+        resources = []
+        for name, text in (("levels.csv", table), ("quantities.json", quantities)):
+            content = text if isinstance(text, bytes) else text.encode()
+            (tmp_path / name).write_bytes(content)
+            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+            resources.append({"name": name.split(".")[0], "path": name, "hash": digest, "description": "a row is one"})
+        resources[0]["schema"] = {"fields": COLUMNS}
+        package = {"sources": [], "resources": resources}
+        change(package)
+        (tmp_path / "datapackage.json").write_text(json.dumps(package))
+        return tmp_path
+
+    return make
+
+
+def refused(load, folder):
+    """The one line with which a folder is refused."""
+    with pytest.raises(InputError) as said:
+        load(folder)
+    assert "\n" not in str(said.value)
+    return str(said.value)
+
+
+def test_a_small_package_is_loaded(small):
+    frame = anime_growth.load_tables(small())["levels"]
+    quantities = anime_growth.load_quantities(small(quantities=json.dumps({"a.b.2024": {**SAID, "value": 1.5}})))
+    assert quantities["value"].to_dict() == {"a.b.2024": 1.5}
+    assert frame.to_dict("list") == {"year": [2024], "level": [14.3], "told": [pd.Timestamp("2025-10-30")]}
+
+
+def test_every_type_of_a_column_can_be_loaded():
+    assert set(api.TYPES) == set(get_args(data_package.Type))
+
+
+@pytest.mark.parametrize("load", [anime_growth.load_tables, anime_growth.load_quantities])
+@pytest.mark.parametrize("folder", [5, [], b"x", "~nobody_of_that_name/x"])
+def test_what_is_no_folder_is_refused(load, folder):
+    assert refused(load, folder).startswith(f"folder {folder!r}: is no path of a folder. Name the folder")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("", "No columns to parse"),
+        ("a,b,c\n1,2,3\n", "its columns are not those that are described"),
+        ("year,level\n2024,14.3\n", "its columns are not those that are described"),
+        (LEVELS.replace("2024", "soon"), "soon"),
+        (LEVELS.replace("14.3", "many"), "many"),
+        (LEVELS.replace("2025-10-30", "some day"), "some day"),
+        (LEVELS.replace("2024", "2024.5"), "cannot"),
+        (LEVELS.replace("2024", "9" * 30), "too large"),
+        (b"\xff\xfe\x00\x80", "can't decode"),
+    ],
+)
+def test_a_table_that_is_not_as_described_is_named(small, table, said):
+    told = refused(anime_growth.load_tables, small(table))
+    assert "/levels.csv: cannot be read (" in told and said in told
+
+
+@pytest.mark.parametrize(
+    ("quantities", "said"),
+    [
+        ("[]", "'list' object has no attribute"),
+        ("[1]", "'list' object has no attribute"),
+        ('{"a.b.2024": {"val', "Unterminated string"),
+        ('{"a.b.2024": {"value": 1}}', "it lacks 'inputs'"),
+        ('{"a.b.2024": {"inputs": [], "caveats": []}}', "missing"),
+        ("[" * 100_000, "recursion"),
+        (json.dumps({"a.b.2024": {**SAID, "value": 10**400}}), "too large"),
+    ],
+)
+def test_quantities_that_are_none_are_named(small, quantities, said):
+    told = refused(anime_growth.load_quantities, small(quantities=quantities))
+    assert "/quantities.json: cannot be read (" in told and said in told
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "other"),
+    [
+        (anime_growth.load_tables, "levels.csv", LEVELS + "2025,15.0,2026-10-30\n"),
+        (anime_growth.load_quantities, "quantities.json", "{ }"),
+    ],
+)
+def test_a_file_that_is_missing_or_changed_since_is_named(small, load, name, other):
+    path = small() / name
+    path.write_text(other)
+    assert f"/{name}: is not the file that datapackage.json promises" in refused(load, path.parent)
+    path.unlink()
+    assert f"/{name}: cannot be read (No such file" in refused(load, path.parent)
+    path.mkdir()
+    assert f"/{name}: cannot be read (Is a directory)" in refused(load, path.parent)
+
+
+@pytest.mark.parametrize(("load", "place"), [(anime_growth.load_tables, 0), (anime_growth.load_quantities, 1)])
+@pytest.mark.parametrize("is_absolute", [True, False])
+def test_no_file_outside_the_folder_is_opened(small, tmp_path_factory, load, place, is_absolute):
+    outside = tmp_path_factory.mktemp("outside") / "levels.csv"
+    outside.write_text(LEVELS)
+    path = str(outside) if is_absolute else f"../{outside.parent.name}/levels.csv"
+    folder = small(change=lambda package: package["resources"][place].update(path=path))
+    assert (folder / path).is_file()
+    assert f"datapackage.json, resource {'quantities' if place else 'levels'!r}: lies outside" in refused(load, folder)
+
+
+def test_no_link_out_of_the_folder_is_followed(small, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "levels.csv"
+    outside.write_text(LEVELS)
+    folder = small()
+    (folder / "levels.csv").unlink()
+    (folder / "levels.csv").symlink_to(outside)
+    assert "lies outside" in refused(anime_growth.load_tables, folder)
+
+
 # --- own series ---
 @pytest.mark.parametrize("model", trends.MODELS)
 def test_a_fit_is_that_of_the_study(levels, subject, model):
@@ -116,6 +252,8 @@ def test_a_fit_is_that_of_the_study(levels, subject, model):
         pd.Series(list(OWN.values()), index=pd.date_range("2012", periods=8, freq="YS")),
         pd.Series(list(OWN.values()), index=pd.period_range("2012", periods=8, freq="Y")),
         pd.Series(list(OWN.values()), index=[str(year) for year in OWN]),
+        pd.Series(list(OWN.values()), index=[float(year) for year in OWN]),
+        pd.Series([str(level) for level in OWN.values()], index=list(OWN)),
         pd.Series(OWN).sort_index(ascending=False),
         pd.Series({**OWN, 2020: None}),
     ],
@@ -145,7 +283,25 @@ def test_a_fit_says_itself_in_words():
         ({**OWN, 2022: 30.0}, {}, "gap"),
         ({**OWN, "soon": 30.0}, {}, "is not numbers by year"),
         ({**OWN, 2020: "many"}, {}, "is not numbers by year"),
-        ([1.0, 2.0], {}, "has no years"),
+        ([1.0, 2.0], {}, "levels of type list: have no years"),
+        (pd.DataFrame({"name": OWN}), {}, "levels of type DataFrame: have no years"),
+        (pd.Series(list(OWN.values())), {}, "0 is no year"),
+        (pd.Series(list(OWN.values()), index=pd.to_timedelta(range(8), unit="D")), {}, "is no year"),
+        ({year + 0.5: level for year, level in OWN.items()}, {}, "2012.5 is no year"),
+        ({10**25 + year: level for year, level in OWN.items()}, {}, "is no year"),
+        ({**OWN, float("inf"): 1.0}, {}, "inf is no year"),
+        ({**OWN, None: 1.0}, {}, "nan is no year"),
+        ({**OWN, 2020: 10**400}, {}, "too large"),
+        ({year: level + 1j for year, level in OWN.items()}, {}, "(8.4+1j) is no number"),
+        (pd.Series(pd.date_range("2012", periods=8), index=list(OWN)), {}, "is no number"),
+        ({year: [level] for year, level in OWN.items()}, {}, "[8.4] is no number"),
+        (OWN, {"model": ["drift"]}, "model ['drift']: is unknown"),
+        (OWN, {"model": pd.Series(["drift"])}, "is unknown"),
+        (OWN, {"until": 2030.5}, "until 2030.5: is no year ahead"),
+        (OWN, {"until": "2030"}, "until '2030': is no year ahead"),
+        (OWN, {"until": date(2030, 1, 1)}, "is no year ahead"),
+        (OWN, {"until": [2030]}, "until [2030]: is no year ahead"),
+        (pd.Series({2012: 1.0}, name="two\nlines"), {}, "series two lines: "),
         (pd.Series([1.0, 2.0], index=[2012, 2012]), {}, "more than one level for 2012"),
     ],
 )
@@ -153,6 +309,34 @@ def test_what_cannot_be_fitted_is_said_in_one_line(levels, options, said):
     with pytest.raises(InputError, match=re.escape(said)) as refused:
         anime_growth.fit(levels, **options)
     assert "\n" not in str(refused.value)
+
+
+def test_a_last_year_may_be_a_whole_number_of_any_kind():
+    for until in (2021, 2021.0, np.int64(2021)):
+        assert list(anime_growth.fit(OWN, until=until).forecasts.index) == [2020, 2021]
+
+
+@pytest.mark.parametrize("text", ["$x_$", "\\$\\frac{1$", "US$ and A$", "{x}%s", "a & b ]]> -->", "<b>\n\nb"])
+def test_words_of_strangers_are_drawn_as_they_are(text):
+    drawing = anime_growth.plot(anime_growth.fit(pd.Series(OWN, name=text)), source=text)
+    ElementTree.fromstring(drawing.svg())
+    shown = " ".join(text.split())
+    lines = [line for found in drawing.figure.texts for line in found.get_text().split("\n")]
+    assert f"Source: {shown}. anime_growth" in lines
+    assert drawing.figure.axes[0].get_title(loc="left") == f"{capital(shown)}, logarithmic axis"
+
+
+@pytest.mark.parametrize("text", ["\x00", "\x1b[31mred", "\ud800", "\ufffe", "a\x00b"])
+def test_what_cannot_be_printed_is_not_drawn(text):
+    drawing = anime_growth.plot(anime_growth.fit(pd.Series(OWN, name=text)), source=text)
+    ElementTree.fromstring(drawing.svg())
+    assert drawing.title.isprintable()
+
+
+@pytest.mark.parametrize("trend", [None, OWN, "drift"])
+def test_only_what_was_fitted_is_drawn(trend):
+    with pytest.raises(InputError, match=r"is no fitted series\. Give what `fit` returns"):
+        anime_growth.plot(trend)
 
 
 def test_a_plot_draws_the_levels_and_all_quantiles():

@@ -1,7 +1,10 @@
 """The results as a Data Package: frictionless finds it valid, and it says what the codebook says."""
 
 import csv
+import functools
 import json
+import operator
+import re
 import shutil
 
 import pytest
@@ -138,6 +141,45 @@ def test_a_folder_without_a_descriptor_that_can_be_read_is_refused_by_name(tmp_p
     with pytest.raises(InputError, match=tmp_path.name) as refused:
         data_package.read(tmp_path)
     assert "\n" not in str(refused.value)
+
+
+WHOLE = {
+    "sources": [],
+    "resources": [
+        {"name": "t", "path": "t.csv", "hash": "", "description": "a row is one", "schema": {"fields": []}},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "said"),
+    [
+        ((), {"sources": None}, "sources: Input should be a valid array"),
+        ((), {"resources": "t.csv"}, "resources: Input should be a valid array"),
+        (("resources", 0), {"path": ["t.csv"]}, "resources.0.path: Input should be a valid string"),
+        (("resources", 0), {"description": None}, "resources.0.description: "),
+        (("resources", 0), {"hash": None}, "resources.0.hash: "),
+        (("resources", 0), {"schema": "t"}, "resources.0.schema: Input should be an object"),
+        (("resources", 0), {"schema": {}}, "resources.0.schema.fields: Field required"),
+        (("resources", 0, "schema"), {"fields": [{"name": "year"}]}, "resources.0.schema.fields.0.type: "),
+        (("resources", 0, "schema"), {"fields": [{"name": "where", "type": "geopoint"}]}, "'integer'"),
+    ],
+)
+def test_a_descriptor_without_what_loading_needs_is_refused(tmp_path, place, change, said):
+    path = tmp_path / "datapackage.json"
+    path.write_text(json.dumps(WHOLE))
+    assert data_package.read(tmp_path) == WHOLE
+    package = json.loads(path.read_text())
+    functools.reduce(operator.getitem, place, package).update(change)
+    path.write_text(json.dumps(package))
+    with pytest.raises(InputError, match=rf"datapackage\.json: cannot be read \(.*{re.escape(said)}") as refused:
+        data_package.read(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_every_file_is_read_as_it_was_described(results):
+    for resource in data_package.read(results)["resources"]:
+        assert data_package.content(results, resource) == (results / resource["path"]).read_bytes()
 
 
 def test_a_line_break_inside_a_cell_is_no_new_row(results):

@@ -96,6 +96,7 @@ _LOOK = {
     **{"axes.titlesize": LABEL + 0.5, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titley": 1.0},
     **{"grid.color": GRID, "hatch.linewidth": 0.8, "xtick.color": QUIET, "ytick.color": QUIET},
     **{"xtick.bottom": True, "xtick.major.size": 3, "svg.fonttype": "path"},
+    **{"text.parse_math": False},  # a dollar sign is one, in the names of strangers, too
 }
 Mark = tuple[float, str, str]  # year, words, colour
 End = tuple[float, float, str, str]  # x, y, words, colour
