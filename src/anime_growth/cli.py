@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from anime_growth import completion, errors, paths, progress
 from anime_growth.errors import InputError, Locked, StepFailed
@@ -40,7 +41,28 @@ def _examples(*commands: str) -> str:
     return "\n".join(("\b", "Examples:", *(f"  anime-growth {command}" for command in commands)))
 
 
+class _Commands(TyperGroup):
+    """The commands; what typer itself prints, help and what is wrong with an option, may not find its reader either."""
+
+    def main(self, *words: Any, **settings: Any) -> Any:
+        """Do what a command line says, and end with its exit code whatever can be written."""
+        _open_streams()
+        try:
+            return super().main(*words, **settings)
+        except OSError as problem:
+            _tell(f"anime-growth: {errors.of_system(problem)}", err=True)
+            # What was being said when it could not be written has the code.
+            sys.exit(getattr(problem.__context__, "exit_code", errors.FAILED))
+        finally:
+            for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+                try:
+                    stream.flush()
+                except OSError:
+                    _read_no_more(number)
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -116,7 +138,6 @@ A_RUN = "published, latest, a run id, or a run's folder."
 @contextmanager
 def _told_plainly() -> Iterator[None]:
     """Whatever goes wrong ends in one line on stderr and an exit code that tells the kind."""
-    _open_streams()
     atexit.register(gc.freeze)  # or its end would take 0.6 s to look through the libraries for what could be freed
     # A scheduler's stop and a closed terminal are handled like Ctrl-C: the run is kept and named.
     # What nohup or a shell's `&` has made this process deaf to stays so.
@@ -161,10 +182,12 @@ def _open_streams() -> None:
 
 
 def _tell(text: str, err: bool = False) -> None:
-    """Print a line; that nobody reads it any more does not change how the command ends."""
+    """Print a line; that nobody reads it any more, or stderr takes none, does not change how the command ends."""
     try:
         typer.echo(text, err=err)
-    except BrokenPipeError:
+    except OSError as problem:
+        if not err and not isinstance(problem, BrokenPipeError):
+            raise
         _read_no_more(2 if err else 1)
 
 
@@ -184,10 +207,10 @@ def _read_no_more(stream: int) -> None:
 
 
 class _Teller(logging.StreamHandler):
-    """Tells what is logged as long as somebody reads it."""
+    """Tells what is logged as long as it can be written."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if isinstance(sys.exc_info()[1], BrokenPipeError):
+        if isinstance(sys.exc_info()[1], OSError):
             _read_no_more(2)
 
 
@@ -256,7 +279,7 @@ def _unchanged(values: dict[str, Any], wait: float) -> Path | None:
     from anime_growth import parameters, records, reuse
 
     there = reuse.whole(parameters.check(values))
-    if there is not None and (paths.runs() / "latest").resolve() != there.resolve():
+    if there is not None and records.latest() != there.resolve():
         from anime_growth import locks
 
         with locks.held(paths.runs(), wait):
@@ -357,19 +380,20 @@ def runs(
 ) -> None:
     """List the runs on this machine, newest first, and remove old ones.
 
-    What the published results rest on, and the run that `latest` points to, are never removed.
+    What the published results rest on, and the run that `latest` points to, are never removed. With --keep, --json
+    lists what is removed.
     """
     with _told_plainly():
         from anime_growth import housekeeping, parameters, records
 
         chosen = housekeeping.select(status, parameters.from_text(parameter or []), since)
-        if keep is not None:
-            gone = housekeeping.prune(chosen, keep, dry_run)
-            for one in gone:
+        told = chosen if keep is None else housekeeping.prune(chosen, keep, dry_run)
+        if as_json:
+            _tell(json.dumps([housekeeping.as_data(one) for one in told], indent=1))
+        elif keep is not None:
+            for one in told:
                 _tell(f"{'would remove' if dry_run else 'removed'} {paths.shown(one.folder)}")
-            _tell(f"{len(gone)} of {len(chosen)} runs {'would be ' if dry_run else ''}removed", err=True)
-        elif as_json:
-            _tell(json.dumps([housekeeping.as_data(one) for one in chosen], indent=1))
+            _tell(f"{len(told)} of {len(chosen)} runs {'would be ' if dry_run else ''}removed", err=True)
         else:
             _console().print(housekeeping.as_table(chosen))
             if not chosen:
@@ -506,7 +530,7 @@ def trace(
 
     with _told_plainly():
         # Results without their record can be traced as well.
-        is_folder = (Path(run) / "quantities.json").is_file()
+        is_folder = os.path.isfile(Path(run) / "quantities.json")
         folder = paths.published() if run == "published" else Path(run) if is_folder else records.find(run)
         record = Record.read(folder)
         if as_json:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from anime_growth import paths
+from anime_growth.errors import InputError
 
 READY = "ready"
 # More than a kernel needs for files of its own.
@@ -35,6 +36,13 @@ def settle_names(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def refuse_no_folder(folder: Path) -> None:
+    """Raise InputError where something else stands in the place of a folder, or of one that it would lie in."""
+    there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise InputError(paths.shown(there), "is no folder", "Move it away")
 
 
 def refuse_full(folder: Path) -> None:

@@ -10,6 +10,7 @@ It is read as data and never run. What is not named keeps its default. An item i
 are worked out from it, so that a grid of any size takes no memory.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -103,7 +104,7 @@ def read(path: Path, depth: Depth) -> Grid:
     here: their item says so.
     """
     where = path.name
-    if path.is_file() and path.stat().st_size > LARGEST_FILE:
+    if os.path.isfile(path) and path.stat().st_size > LARGEST_FILE:
         raise InputError(where, f"is larger than {LARGEST_FILE} bytes", "Use ranges: `{from: 2002, to: 2012}`")
     asked = rules.mapping(path, "parameters", EXAMPLE)
     allowed = NAMES[depth]
@@ -152,6 +153,8 @@ def _spelled_out(given: Mapping[str, Any], place: str) -> list[int]:
         first = problem.errors()[0]
         said = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg'].lower()}"
         raise InputError(place, f"is no range ({said})", "Write {from: 2002, to: 2012, step: 2}") from problem
+    if asked.first > asked.last:
+        raise InputError(place, f"runs from {asked.first} to {asked.last}, backwards", "Let from be the smaller")
     values = range(asked.first, asked.last + 1, asked.step)
     if len(values) > LONGEST_RANGE:
         raise InputError(place, f"has {len(values)} values", f"Keep a range to {LONGEST_RANGE} at most")

@@ -46,7 +46,7 @@ def prune(chosen: Iterable[Run], keep: int, dry_run: bool = False) -> list[Run]:
 
 def _rested_on() -> set[str]:
     """Ids of the runs that the published results and `latest` rest on."""
-    found = {records.id_of((paths.runs() / "latest").resolve())}
+    found = {records.id_of(records.latest())}
     for name, told_by in (("run.json", _own_id), ("certificate.json", _verified_against)):
         path = paths.published() / name
         try:

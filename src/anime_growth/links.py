@@ -68,7 +68,10 @@ def web_address(url: str) -> str:
 
     >>> web_address("https://aja.gr.jp/"), web_address("javascript:alert(1)"), web_address("file.txt")
     ('https://aja.gr.jp/', '', '')
+    >>> web_address(" https://aja.gr.jp/ ")
+    'https://aja.gr.jp/'
     """
+    url = url.strip()
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from anime_growth import paths
+from anime_growth import disk, paths
 from anime_growth.errors import InputError, Locked
 
 NAME = ".lock"
@@ -23,8 +23,9 @@ OPEN_FILES = 256
 def held(folder: Path, wait_seconds: float = 0) -> Iterator[None]:
     """Hold the lock of `folder`; raises Locked when another process has it for longer than `wait_seconds`.
 
-    Raises InputError where the system lets a process open too few files: a lock that cannot be read is taken
-    for a held one, and a kernel dies without saying why.
+    Raises InputError where the system lets a process open too few files (a lock that cannot be read is taken
+    for a held one, and a kernel dies without saying why), and where `folder` is none or
+    takes no files.
 
     The lock names its holder by pid, host and start time of the process, so that one left behind by a
     process that is gone, or whose pid has been given to another, is taken over (filelock.SoftFileLock).
@@ -32,12 +33,15 @@ def held(folder: Path, wait_seconds: float = 0) -> Iterator[None]:
     from filelock import SoftFileLock, Timeout
 
     _refuse_few_open_files()
+    disk.refuse_no_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = SoftFileLock(folder / NAME)
     if lock.pid is None and _is_damaged(folder / NAME):
         wait_seconds = max(wait_seconds, DAMAGED_SECONDS)
     try:
         lock.acquire(timeout=wait_seconds)
+    except FileNotFoundError as problem:  # though the folder is there: /proc, say
+        raise InputError(paths.shown(folder), "takes no files", "Let it be a folder on a disk") from problem
     except Timeout:
         with tempfile.TemporaryFile(dir=folder):  # raises where the lock of one that is gone cannot be replaced
             pass

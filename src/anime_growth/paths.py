@@ -20,7 +20,7 @@ PART_VARIABLE = "ANIME_GROWTH_PART"  # for which step of the run a process works
 def home() -> Path:
     """Top folder of the study: the one with README.md, notebooks/ and data/."""
     chosen = os.environ.get(HOME_VARIABLE)
-    return Path(chosen).resolve() if chosen else _HERE
+    return Path(os.path.realpath(chosen)) if chosen else _HERE  # `resolve` fails for links in a circle
 
 
 def raw() -> Path:
@@ -58,6 +58,6 @@ def current_run() -> Path:
 def shown(path: Path) -> str:
     """`path` as a reader should see it: from the top folder of the study where it lies inside."""
     try:
-        return path.resolve().relative_to(home()).as_posix()
+        return Path(os.path.realpath(path)).relative_to(home()).as_posix()
     except ValueError:
         return path.as_posix()

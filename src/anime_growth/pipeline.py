@@ -139,7 +139,8 @@ class Step:
             if source.parent.parent != self.folder:
                 (self.folder / "figures").mkdir(exist_ok=True)
                 (self.folder / "figures" / source.name).write_bytes(drawn[name])
-        return {name: (svg, alternative_text(svg)) for name, svg in drawn.items()}
+        place = f"{self.spec.name}, input figures"
+        return {name: (svg, alternative_text(svg, f"{place}/{name}.svg")) for name, svg in drawn.items()}
 
     @property
     def edition(self) -> int:
@@ -200,11 +201,15 @@ class Step:
         return {name: getattr(self.parameters, name) for name in self.spec.parameters}
 
 
-def alternative_text(svg: bytes) -> str:
-    """The description that figures carry inside their SVG."""
-    for _, element in ElementTree.iterparse(BytesIO(svg)):  # it stands at the top; the drawing below is not read
-        if element.tag == "{http://purl.org/dc/elements/1.1/}description":
-            return element.text or ""
+def alternative_text(svg: bytes, where: str = "a figure") -> str:
+    """The description that figures carry inside their SVG. Raises InputError, naming `where`, for what is no XML."""
+    try:
+        for _, element in ElementTree.iterparse(BytesIO(svg)):  # it stands at the top; the drawing below is not read
+            if element.tag == "{http://purl.org/dc/elements/1.1/}description":
+                return element.text or ""
+    except ElementTree.ParseError as problem:
+        do = "Run the notebook that draws it again, and save figures with save_figure"
+        raise InputError(where, f"is no SVG that can be read ({problem})", do) from problem
     return ""
 
 

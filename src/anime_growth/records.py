@@ -75,9 +75,13 @@ def id_of(folder: Path) -> str:
 
 
 def all_runs(folder_of_runs: Path | None = None) -> list[Run]:
-    """Every run on this machine, or in another folder, the newest first; a damaged record is shown as unknown."""
+    """Every run on this machine, or in another folder, the newest first; a damaged record is shown as unknown.
+
+    Raises InputError where something else stands in the place of the folder.
+    """
     found = []
     where = folder_of_runs or paths.runs()
+    disk.refuse_no_folder(where)
     for folder in where.glob("*") if where.is_dir() else ():
         if folder.is_dir() and not folder.is_symlink() and id_of(folder):
             try:
@@ -114,14 +118,27 @@ def find(name: str | Path) -> Path:
     text = str(name)
     candidates = [named[text]] if text in named else [paths.runs() / text, paths.runs() / f"failed-{text}", Path(text)]
     for folder in candidates:
-        if (folder / "run.json").is_file():
+        if os.path.isfile(folder / "run.json"):  # which a name that is too long for the system is not
             return folder.resolve()
     made = "Run `make run` first" if text == "latest" else _NAME_A_RUN
     raise InputError(f"run {text}", "is not there", made)
 
 
+def latest() -> Path:
+    """Where the link `latest` leads; that need not be a run, since links may lead nowhere or in a circle."""
+    return Path(os.path.realpath(paths.runs() / "latest"))
+
+
+def refuse_other_latest() -> None:
+    """Raise InputError where something else than a link is called `latest`."""
+    link = paths.runs() / "latest"
+    if link.exists() and not link.is_symlink():
+        raise InputError(paths.shown(link), "is no link, and a run would have to replace it", "Move it away")
+
+
 def point_latest(finished: Path) -> None:
     """Move the link `latest` in one step, so that it never points nowhere."""
+    refuse_other_latest()
     fresh = finished.parent / f".latest-{finished.name}"
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(finished.name)

@@ -15,6 +15,7 @@ printed digit. Nothing here is ever run as Python: expressions have a grammar of
 
 import graphlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +45,8 @@ _SPOKEN = ("say", "otherwise", "without", "not_checkable", "label", "tolerance_r
 # Names of articles and ids of claims become parts of keys and of addresses.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 _CLAIM_ID = re.compile(r"[A-Za-z0-9_-]+")
+# Unicode's property Bidi_Control, which unicodedata does not tell.
+BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 # Rules are flat; deeper nesting is a slip or an attack.
 DEEPEST = 20
 
@@ -326,9 +329,15 @@ def _refuse_odd_claims(claims: pd.DataFrame, shown: str, sources_at_hand: "pd.In
         if claim.source_id not in sources_at_hand:
             do = "Add the article's page to a new edition of data/raw/register"
             raise InputError(f"{place}, field source_id", f"{claim.source_id!r} is not in the register of sources", do)
-        for field in ("subject", "measure", "value", "period"):
-            if not getattr(claim, field).isprintable():
-                raise InputError(f"{place}, field {field}", "holds a line break or control character", "Write one line")
+        for field in ("subject", "measure", "value", "period", "attributed_to"):
+            if odd := next(filter(_breaks_line, getattr(claim, field)), ""):
+                what = unicodedata.name(odd, "a line break or control character").lower()
+                raise InputError(f"{place}, field {field}", f"holds U+{ord(odd):04X}, {what}", "Write one plain line")
+
+
+def _breaks_line(letter: str) -> bool:
+    """Whether a letter would end a line, steer a terminal, or turn the direction in which the rest is read."""
+    return unicodedata.category(letter) in ("Cc", "Zl", "Zp") or letter in BIDI_CONTROLS
 
 
 def _words(source: "pd.Series[str]") -> str:
@@ -374,7 +383,8 @@ def mapping(path: Path, what: str, do: str) -> dict[str, Any]:
         _refuse_nesting(text, shown)
         entries = yaml.load(text, Loader=_OnceEach)
     except OSError as problem:
-        raise InputError(shown, "is missing", do) from problem
+        what = "is missing" if isinstance(problem, FileNotFoundError) else f"cannot be read ({problem.strerror})"
+        raise InputError(shown, what, do) from problem
     except (UnicodeDecodeError, RecursionError) as problem:
         raise InputError(
             shown, "cannot be read as YAML in UTF-8", "Save it as UTF-8, without deep nesting"

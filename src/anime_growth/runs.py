@@ -94,7 +94,7 @@ def run(
     for spec in STEPS.values():
         execution.refuse_unfit(paths.notebooks() / f"{spec.name}.ipynb")
     with locks.held(paths.runs(), manner.wait):
-        _refuse_other_latest()
+        records.refuse_other_latest()
         if not os.environ.get(paths.RUNS_VARIABLE):  # else publishing is not held off by this lock
             disk.finish_replacing()
         clean_up()
@@ -108,12 +108,6 @@ def _refuse_unknown_series(name: str) -> None:
     names = clean.series_names(clean.clean_all())
     if name not in names:
         raise InputError("parameter series", f"{name!r} is not at hand", f"Choose one of {', '.join(names)}")
-
-
-def _refuse_other_latest() -> None:
-    latest = paths.runs() / "latest"
-    if latest.exists() and not latest.is_symlink():
-        raise InputError(paths.shown(latest), "is no link, and a run would have to replace it", "Move it away")
 
 
 def _transaction(

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 CHANGED = "+changes"
-# A key that is not known is printed back up to here.
-LONGEST_KEY = 120
 # What a run's file says of a raw cell, and the register of a source.
 CELL_PARTS = {"cell", "file", "row", "column", "sha256", "source_id", "also"}
 SOURCE_PARTS = ("source_id", "title", "publisher", "published_on", "accessed", "source_kind", "url", "terms")
@@ -199,8 +197,7 @@ class Record:
         parts = [name for name in known if key and key in name]
         near = list(dict.fromkeys([*difflib.get_close_matches(key, known, n=3), *parts]))[:5]
         do = f"Nearest: {', '.join(near)}" if near else "See quantities.json for the keys"
-        shown = key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}…"
-        raise InputError(f"quantity {shown!r}", "is not in this run", do)
+        raise InputError(f"quantity {key!r}", "is not in this run", do)
 
     def raw_inputs(self, key: str) -> list[Mapping[str, Any]]:
         """The raw cells that a quantity takes directly."""

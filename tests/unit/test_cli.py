@@ -89,6 +89,41 @@ def test_where_nothing_has_changed_the_run_that_is_there_is_named(anime_growth, 
     assert "20260101T000003Z/report.html\n" in anime_growth("run", "--again").output
 
 
+@pytest.mark.parametrize("target", ["latest", "20200101T000000Z", "/dev/null/x"])
+def test_a_latest_that_leads_nowhere_is_mended_where_nothing_has_changed(anime_growth, made, study, target):
+    anime_growth("run")
+    link = study / "data/processed/runs/latest"
+    link.unlink()
+    link.symlink_to(target)
+    assert anime_growth("runs", "--keep", "1").exit_code == 0
+    assert anime_growth("run").exit_code == 0
+    assert len(made) == 1 and os.readlink(link) == "20260101T000001Z"
+
+
+@pytest.mark.parametrize("put", [Path.mkdir, Path.touch])
+def test_what_is_no_link_is_not_replaced_by_latest(anime_growth, made, study, put):
+    anime_growth("run")
+    link = study / "data/processed/runs/latest"
+    link.unlink()
+    put(link)
+    done = anime_growth("run")
+    assert done.exit_code == 2
+    assert done.output == (
+        "anime-growth: data/processed/runs/latest: is no link, and a run would have to replace it. Move it away.\n"
+    )
+    assert not link.is_symlink() and not list(link.parent.glob(".latest-*"))
+
+
+@pytest.mark.parametrize("words", [["runs"], ["run"], ["runs", "--keep", "0"]], ids=" ".join)
+@pytest.mark.parametrize("place", ["data/processed/runs", "data/processed"])
+def test_a_folder_of_runs_that_is_none_is_named(anime_growth, study, words, place):
+    (study / place).parent.mkdir(exist_ok=True)
+    (study / place).write_text("mine")
+    done = anime_growth(*words)
+    assert (done.exit_code, done.output) == (2, f"anime-growth: {place}: is no folder. Move it away.\n")
+    assert (study / place).read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -146,6 +181,8 @@ def test_pruning_keeps_the_newest_what_is_latest_and_what_the_published_results_
     (published / "certificate.json").write_text(json.dumps({"against": {"name": "20260101T000002Z"}}))
     folder = study / "data/processed/runs"
     assert anime_growth("runs", "--keep", "1", "--dry-run").output.count("would remove") == 1
+    (listed,) = json.loads(anime_growth("runs", "--keep", "1", "--dry-run", "--json").stdout)
+    assert listed["run_id"] == "20260101T000003Z" and listed["exit_class"] == "done"
     assert len(list(folder.glob("2*"))) == 4
     assert "removed data/processed/runs/20260101T000003Z" in anime_growth("runs", "--keep", "0").output
     assert sorted(path.name[-3:-1] for path in folder.glob("2*")) == ["01", "02", "04"]
@@ -181,6 +218,51 @@ def test_every_failure_is_one_line_and_an_exit_code(anime_growth, monkeypatch, p
     entry = json.loads(as_json.output)
     assert as_json.exit_code == entry["exit_code"] == code
     assert said in entry["message"] and entry["level"] == "ERROR"
+
+
+# Where a stream cannot be written, with the code of what was to be said, and what the other stream says.
+FULL = [
+    ("stdout", ["--help"], 1, "No space left on device"),
+    ("stdout", ["run", "--help"], 1, "No space left on device"),
+    ("stdout", ["runs"], 1, "No space left on device"),
+    ("stdout", ["runs", "--json"], 1, "No space left on device"),
+    ("stderr", ["--help"], 0, "Usage: anime-growth"),
+    ("stderr", ["runs"], 0, "ended as"),
+    ("stderr", ["runs", "--status", "bad"], 2, ""),
+    ("stderr", ["runs", "--status", "bad", "--log-format", "json"], 2, ""),
+    ("stderr", ["runs", "--nope"], 2, ""),
+    ("stderr", ["nope"], 2, ""),
+]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("stream", "words", "code", "said"), FULL, ids=str)
+def test_a_stream_that_takes_nothing_changes_no_code_and_shows_no_traceback(
+    study, stream, words, code, said, unbuffered
+):
+    program = Path(sys.executable).parent / "anime-growth"
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [program, *words],
+            **{**streams, stream: full},
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            text=True,
+            timeout=60,
+        )
+    heard = done.stderr if stream == "stdout" else done.stdout
+    assert done.returncode == code and said in heard and "Traceback" not in heard
+    assert stream == "stderr" or len(heard.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["trace", "{}"], ["trace", "a", "--run", "{}"], ["verify", "{}"], ["sweep", "{}"], ["runs", "-p", "{}"]]
+)
+def test_what_is_given_at_great_length_is_not_given_back_whole(anime_growth, study, words):
+    shutil.copytree(Path(cli.__file__).parents[2] / "data/processed/published", study / "data/processed/published")
+    done = anime_growth(*(word.format("k" * 100_000) for word in words))
+    assert done.exit_code == 2 and "kkk…kkk" in done.output and len(done.output) < 1000
 
 
 @pytest.fixture
@@ -225,12 +307,15 @@ def test_a_grid_that_is_refused_is_one_line(anime_growth, study):
     assert done.output == "anime-growth: none.yml: is missing. Write for example `start_year: [2002, 2012]`.\n"
 
 
-def test_a_study_that_is_not_there_is_named(anime_growth, monkeypatch):
-    monkeypatch.setenv(paths.HOME_VARIABLE, "/nowhere")
+@pytest.mark.parametrize("home", ["/nowhere", "circle"])
+def test_a_study_that_is_not_there_is_named(anime_growth, monkeypatch, tmp_path, home):
+    (tmp_path / "circle").symlink_to("circle")
+    home = str(tmp_path / home)
+    monkeypatch.setenv(paths.HOME_VARIABLE, home)
     for words in (["run"], ["runs"], ["trace", "market.overseas.growth.2024"]):
         done = anime_growth(*words)
         assert done.exit_code == 2
-        assert done.output.startswith("anime-growth: ANIME_GROWTH_HOME /nowhere: is no folder. Let it name the top")
+        assert done.output.startswith(f"anime-growth: ANIME_GROWTH_HOME {home}: is no folder. Let it name the top")
 
 
 # --- help -------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ REFUSED = {
     "range with more": ("start_year: {from: 2002, to: 2004, by: 1}", "is no range (by: extra inputs"),
     "range of words": ("start_year: {from: a, to: b}", "is no range (from: input should be a valid integer"),
     "standing range": ("start_year: {from: 2002, to: 2004, step: 0}", "is no range (step: input should be greater"),
-    "backward range": ("start_year: {from: 2004, to: 2002}", "parameter start_year: is an empty list"),
+    "backward range": ("start_year: {from: 2004, to: 2002}", "start_year: runs from 2004 to 2002, backwards"),
     "endless range": ("edition: {from: 0, to: 999999999999}", "has 1000000000000 values. Keep a range to 1000"),
     "range beyond": ("horizon_year: {from: 2055, to: 2065}", "parameter horizon_year: 2061 (int) is not a whole"),
     "no mapping": ("- start_year", "grid.yml: holds no parameters. Write for example"),
@@ -105,6 +105,8 @@ def test_notebooks_are_not_asked_for_single_models_and_their_articles_must_be_th
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path):
     with pytest.raises(InputError, match="grid.yml: is missing"):
         grid.read(tmp_path / "grid.yml", Depth.model)
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)"):
+        grid.read(tmp_path, Depth.model)
     (tmp_path / "grid.yml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="grid.yml: cannot be read as YAML in UTF-8"):
         grid.read(tmp_path / "grid.yml", Depth.model)

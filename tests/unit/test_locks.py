@@ -39,6 +39,21 @@ def test_it_is_held_inside_and_free_afterwards(folder):
     assert list(folder.iterdir()) == []
 
 
+def test_what_is_no_folder_is_named_and_left(folder):
+    folder.write_text("mine")
+    for place in (folder, folder / "deeper"):
+        with pytest.raises(InputError, match=r"^runs: is no folder\. Move it away\.$"), locks.held(place):
+            pass
+    assert folder.read_text() == "mine"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="only Linux has a folder that takes no files")
+def test_a_folder_that_takes_no_files_is_named(folder):
+    folder.symlink_to("/proc")
+    with pytest.raises(InputError, match="runs: takes no files. Let it be a folder on a disk"), locks.held(folder):
+        pass
+
+
 def test_under_a_limit_that_no_run_can_live_with_one_is_told_so_beforehand(folder, monkeypatch):
     leave(folder, gone(), socket.gethostname())
     monkeypatch.setattr("resource.getrlimit", lambda _: (locks.OPEN_FILES - 1, 4096))

@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
-from anime_growth import paths, pipeline
+from anime_growth import parameters, paths, pipeline
 from anime_growth.errors import InputError
+from anime_growth.steps import STEPS
 
 
 @pytest.fixture
@@ -114,6 +115,21 @@ def test_an_input_whose_maker_did_not_finish_does_not_count(run_folder):
     (run_folder / "tables" / "market.csv").write_text((paths.published() / "tables" / "market.csv").read_text())
     with pytest.raises(InputError, match="Run 01_clean_figures first"):
         pipeline.start("02_describe_market", fresh(edition="latest"))
+
+
+def test_a_figure_that_is_no_svg_is_named(run_folder):
+    step = pipeline.Step(STEPS["06_narrative"], parameters.Parameters(), run_folder, may_borrow=False)
+    (run_folder / "steps").mkdir(parents=True)
+    for name in (name for need in step.spec.needs for name in STEPS[need].figures):
+        (run_folder / "figures").mkdir(exist_ok=True)
+        (run_folder / f"figures/{name}.svg").write_bytes((paths.published() / f"figures/{name}.svg").read_bytes())
+    for need in step.spec.needs:
+        (run_folder / f"steps/{need}.json").write_text("{}")
+    assert all(words for _, words in step.figures().values())
+    (run_folder / "figures/market_levels.svg").write_text("<svg>\n<a b=<>")
+    refused = r"^06_narrative, input figures/market_levels\.svg: is no SVG that can be read \(.*line 2.*\)\. Run the"
+    with pytest.raises(InputError, match=refused):
+        step.figures()
 
 
 def test_steps_that_share_a_parameter_must_agree_on_it(tmp_path, monkeypatch):

@@ -335,7 +335,7 @@ def test_nothing_from_data_becomes_an_element_a_script_or_a_link(study):
 def test_only_whole_web_addresses_become_links(url):
     row = {"title": "a title", "publisher": "p", "published_on": "2025", "url": url}
     assert "<a" not in links.source(row)
-    assert 'href="https://aja.gr.jp/?a=1&amp;b=2"' in links.source({**row, "url": "https://aja.gr.jp/?a=1&b=2"})
+    assert 'href="https://aja.gr.jp/?a=1&amp;b=2"' in links.source({**row, "url": " https://aja.gr.jp/?a=1&b=2 "})
 
 
 # --- how this could be wrong ------------------------------------------------------------------------

@@ -98,7 +98,16 @@ REFUSED = {
         "row 3, field source_id: 'S998'",
     ),
     "an id that is no key": ({"rows": ROW.replace("X1", "X 1")}, "field claim_id: 'X 1' cannot be part of a key"),
-    "a line break in a subject": ({"rows": ROW.replace("anime market", '"a\nb"')}, "field subject: holds a line break"),
+    "a line break in a subject": (
+        {"rows": ROW.replace("anime market", '"a\nb"')},
+        r"subject: holds U\+000A, a line break",
+    ),
+    "a direction turned in a speaker": (
+        {"rows": ROW.replace("article", "art\u202eicle")},
+        r"field attributed_to: holds U\+202E, right-to-left override\. Write one plain line",
+    ),
+    "an escape code in a period": ({"rows": ROW.replace(",2024", ",\x1b[31m2024")}, r"field period: holds U\+001B"),
+    "a separator of lines": ({"rows": ROW.replace("25,", "25\u2028,")}, r"value: holds U\+2028, line separator"),
     "an alias": ({"text": "X1: &a {not_checkable: why, x: *a}"}, "line 1: holds an alias"),
     "deep nesting": ({"text": f"X1: {'[' * 50000}{']' * 50000}"}, "line 1: holds deep nesting"),
     "a name for articles": ({"name": "A-b"}, "articles/A-b: cannot be an article's name"),
@@ -118,6 +127,14 @@ def test_an_article_that_cannot_be_read_is_refused_by_file_and_claim(added, name
     added(**changes)
     with pytest.raises(InputError, match=message):
         rules.articles()
+
+
+@pytest.mark.parametrize("letter", ["\u3000", "\u00a0", "\U0001f469\u200d\U0001f4bb", "\u845b\U000e0100", "\ufeff"])
+def test_letters_that_stay_in_their_line_are_taken(added, letter):
+    """Wide and fixed spaces, joined signs and variants are common in Japanese."""
+    added(ROW.replace("anime market", f"anime{letter}market").replace("article", f"the{letter}author"))
+    (article,) = rules.articles("another")
+    assert article.claims["subject"].iloc[0] == f"anime{letter}market"
 
 
 def test_rules_without_claims_are_not_passed_over(added):
