@@ -135,7 +135,9 @@ def _notebooks(folder: Path, steps: Iterable[str]) -> Iterator[tuple[str, str]]:
             drawn = _title(output.get("data", {}).get("image/svg+xml", ""))
             if drawn and drawn in saved:  # it lies beside the page already
                 figure = saved[drawn]
-                shown = report.picture(figure.stem, svg := figure.read_bytes(), alternative_text(svg), top="../")
+                shown = report.picture(
+                    figure.stem, svg := figure.read_bytes(), alternative_text(svg, f"figures/{figure.name}"), top="../"
+                )
                 output["data"] = {"text/html": str(shown)}
         body, _ = exporter.from_notebook_node(notebook)
         title = next(
