@@ -112,11 +112,18 @@ Parameter = Annotated[
         "--parameter",
         "-p",
         metavar="NAME=VALUE",
-        help="Set a parameter; may be given several times.",
+        help="A parameter; may be given several times.",
         autocompletion=completion.parameters,
     ),
 ]
-Logged = Annotated[LogFormat, typer.Option("--log-format", callback=_listen, help="What stderr is for.")]
+Logged = Annotated[
+    LogFormat,
+    typer.Option(
+        "--log-format",
+        callback=_listen,
+        help="What stderr is for: people (text), or programs, a JSON object a line (json).",
+    ),
+]
 NotebookDeadline = Annotated[
     float, typer.Option(min=0.1, metavar="SECONDS", help="Longest time for one notebook; then all of it is ended.")
 ]
