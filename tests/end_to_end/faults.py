@@ -370,7 +370,8 @@ for who in ("the kernel", "the worker"):
     def _(bench: Bench, who: str = who) -> Command:
         with bench.cell("time.sleep(600)"):
             command = bench.start("run", *RUN)
-            kill(*command.until(lambda: VICTIMS[who](command)), number=signal.SIGSTOP)
+            command.in_a_cell()  # before, its child may be git
+            kill(*VICTIMS[who](command), number=signal.SIGSTOP)
             command.wait()
         return command
 
@@ -580,7 +581,7 @@ def _(bench: Bench) -> Command:
     return bench.run()
 
 
-@SPOILT("the folder of runs is a file", codes=(1,), says="data/processed/runs: File exists. Check that the disk")
+@SPOILT("the folder of runs is a file", codes=(2,), says="data/processed/runs: is no folder. Move it away")
 def _(bench: Bench) -> Command:
     aside = bench.folder / "aside"
     bench.runs.rename(aside)
