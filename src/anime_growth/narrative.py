@@ -274,8 +274,8 @@ def _key(parts: tuple[object, ...]) -> str:
     return ".".join(str(part) for part in parts)
 
 
-# What stands on a line of its own: where the report puts a figure, and its table of verdicts.
-MARK = r"<!-- (?:figure: \w+|verdicts) -->"
+# What stands on a line of its own: where the report puts a figure.
+MARK = r"<!-- figure: (\w+) -->"
 
 
 def tell(context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> str:
@@ -289,16 +289,16 @@ def tell(context: Mapping[str, Any], q: Quantities, as_html: bool = False) -> st
 
 def placed(told: str) -> list[str]:
     """Names of the figures that the narrative places, in order."""
-    return re.findall(r"<!-- figure: (\w+) -->", told)
+    return re.findall(MARK, told)
 
 
 def with_pictures(told: str, figures: Mapping[str, tuple[bytes, str]]) -> str:
-    """The narrative in Markdown with its figures as pictures that lie next to it, without other marks."""
+    """The narrative in Markdown with its figures as pictures that lie next to it."""
 
     def picture(mark: re.Match[str]) -> str:
         return f"![{figures[mark[1]][1]}](figures/{mark[1]}.svg)"
 
-    return re.sub(r"<!-- figure: (\w+) -->", picture, told.replace("<!-- verdicts -->\n\n", ""))
+    return re.sub(MARK, picture, told)
 
 
 def finding(context: Mapping[str, Any], q: Quantities) -> str:

@@ -57,8 +57,6 @@ MODEL_NOTE = (
     "are the models' own. A small Ljung-Box or Durbin-Watson value says that errors follow one another, so that the "
     "interval beside it is too narrow; a small Jarque-Bera value says that they are not normal."
 )
-# Where the narrative wants the table of verdicts.
-VERDICTS_MARK = "<!-- verdicts -->"
 # A tip names one source by its title, shortened to this many characters.
 TITLE_LENGTH = 70
 
@@ -191,9 +189,8 @@ def write_html(
 ) -> str:
     """The report as HTML text in `language`.
 
-    `told` is the narrative with marks `<!-- figure: name -->` and `<!-- verdicts -->`; `figures` maps
-    names to SVG bytes and alternative text. A figure that the narrative does not place is shown after
-    the tables. `record` comes from `record_of`, `parameters` from pipeline.Step.parameters_behind,
+    `told` is the narrative with marks `<!-- figure: name -->`; `figures` maps names to SVG bytes and
+    alternative text. A figure that the narrative does not place is shown after the tables. `record` comes from `record_of`, `parameters` from pipeline.Step.parameters_behind,
     `headers` (the columns of each table) from codebook.headers, `forecasts` from `to_explore`.
     In a whole run, which `is_part_of_run` says, there are those of `pages` beside it.
     """
@@ -217,19 +214,18 @@ def _report(
     is_part_of_run: bool,
 ) -> str:
     q = record.q
-    before, _, after = told.partition(VERDICTS_MARK)
-    parts = {"before": _rendered(before, figures), "after": _rendered(after, figures)}
+    narrated = _rendered(told, figures)
     claims = verdict_rows(verdicts, q)
     models = model_rows(trends, scores, q)
     with speaking(ENGLISH):
         tried = {
-            "Breaks in the series": doubts.across_breaks(tables["breaks"], q, links.keys_in(before + after)),
+            "Breaks in the series": doubts.across_breaks(tables["breaks"], q, links.keys_in(told)),
             "Diagnostics that failed": doubts.failed_diagnostics(trends, scores, q),
             "Sources that disagree": doubts.disagreements(tables["checks"], verdicts),
         }
     wrong = {title: doubt_rows(found, q) for title, found in tried.items()}
     linked = [
-        *parts.values(),
+        narrated,
         *_pieces(claims),
         *_pieces(models),
         *(piece for t in wrong.values() for piece in _pieces(t)),
@@ -243,7 +239,7 @@ def _report(
     ids = {name for row in rows for name in row["sources"]}
     placed = set(narrative.placed(told))
     context: dict[str, Any] = {
-        **parts,
+        "narrated": narrated,
         "verdicts": claims,
         "verdict_counts": counts((row["verdict"] for row in claims), VERDICTS),
         "article_counts": counts(row["article"] for row in claims),

@@ -351,9 +351,7 @@ def test_every_number_of_every_story_carries_its_key_in_japanese(told, name):
 @EVERY
 def test_every_story_has_its_marks_on_lines_of_their_own(told, name):
     text = told(name).text
-    assert re.findall(r"^<!-- verdicts -->$", text, re.MULTILINE) == ["<!-- verdicts -->"]
-    assert re.search(r"\n\n<!-- verdicts -->\n\n## What the market did", text)
-    assert text.count("<!--") == len(re.findall(r"^<!-- .* -->$", text, re.MULTILINE))
+    assert "<!--" in text and text.count("<!--") == len(re.findall(r"(?<=\n\n)<!-- .* -->(?=\n\n|\n$)", text))
 
 
 # --- the published one ----------------------------------------------------------------------------
@@ -745,7 +743,7 @@ def test_without_the_article_under_study_no_sentence_speaks_of_it(two):
 
 def test_without_any_claim_nothing_is_said_of_claims(two):
     run = two.judged(two.verdicts[:0])
-    assert "claim" not in run.text.lower().replace("<!-- verdicts -->", "")
+    assert "claim" not in run.text.lower()
     assert "Which claims are true" not in run.text
     assert "claims" not in narrative.finding(run.context, run.q)
 
