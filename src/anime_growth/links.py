@@ -79,12 +79,16 @@ def web_address(url: str) -> str:
     return url if parts.scheme in ("http", "https") and parts.netloc else ""
 
 
+def title(row: Mapping[str, str]) -> Markup:
+    """The title of a source in the register, leading to its address on the web."""
+    url = web_address(row["url"])
+    return Markup('<a href="{}">{}</a>').format(url, row["title"]) if url else Markup.escape(row["title"])
+
+
 def source(row: Mapping[str, str]) -> Markup:
     """A row of the register in words: title, publisher and date; the title leads to its address on the web."""
-    url = web_address(row["url"])
-    title = Markup('<a href="{}">{}</a>').format(url, row["title"]) if url else Markup.escape(row["title"])
     rest = ", ".join(part for part in (row["publisher"], row["published_on"]) if part)
-    return title + f", {rest}" + ("" if url else f"; {row['url']}")
+    return title(row) + f", {rest}" + ("" if web_address(row["url"]) else f"; {row['url']}")
 
 
 def split(cell: str) -> list[str]:

@@ -190,8 +190,9 @@ def write_html(
     """The report as HTML text in `language`.
 
     `told` is the narrative with marks `<!-- figure: name -->`; `figures` maps names to SVG bytes and
-    alternative text. A figure that the narrative does not place is shown after the tables. `record` comes from `record_of`, `parameters` from pipeline.Step.parameters_behind,
-    `headers` (the columns of each table) from codebook.headers, `forecasts` from `to_explore`.
+    alternative text. A figure that the narrative does not place is shown after the tables. `record`
+    comes from `record_of`, `parameters` from pipeline.Step.parameters_behind, `headers` (the columns of
+    each table) from codebook.headers, `forecasts` from `to_explore`.
     In a whole run, which `is_part_of_run` says, there are those of `pages` beside it.
     """
     with speaking(language):
@@ -421,6 +422,13 @@ def _source_words(name: str, record: Record) -> Markup:
     return links.source(row) if row else Markup(say("not in the register of sources"))
 
 
+def _source_title(name: str, record: Record) -> Markup:
+    row = record.sources.get(name)
+    if not row:
+        return _source_words(name, record)
+    return links.title({**row, "title": textwrap.shorten(row["title"], TITLE_LENGTH, placeholder=" …")})
+
+
 def _commit() -> str:
     """The commit that is checked out, with `+changes` where the package differs from it; empty outside a clone."""
     try:
@@ -448,14 +456,18 @@ def _trace(page: str, verdicts: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
     claims = [row for row in verdict_rows(verdicts, record.q) if row["computed"]]
     shown = [key for key in links.keys_in(page) if key in record.q]
     below = dict.fromkeys(name for key in shown for name in record.behind(key))
+    sources = sorted({name for row in claims for name in row["sources"]}.union(*map(record.source_ids, below)))
     context = {
-        "claims": [{**row, "sources": listed_sources(row["sources"], record)} for row in claims],
+        "claims": claims,
         "groups": {
             "Numbers in the report": [_section(key, record) for key in shown],
             "What they rest on": [_section(key, record) for key in below if key not in set(shown)],
         },
         "texts": {key: record.q[key].text for key in below},
         "notes": sorted(set(tables["breaks"]["note_id"])),
+        "files": _hashes(below, record),
+        "sources": listed_sources(sources, record),
+        "titles": {name: _source_title(name, record) for name in sources},
         "commit": _commit(),
     }
     return as_page("trace.html.j2", context)
@@ -474,23 +486,25 @@ def _section(key: str, record: Record) -> dict[str, Any]:
         "caveats": item.caveats,
         "inputs": [name for name in item.inputs if not cells.is_address(name)],
         "cells": [_cell(cell) for cell in record.raw_inputs(key)],
-        "sources": listed_sources(record.source_ids(key), record),
+        "sources": record.source_ids(key),
     }
 
 
+def _hashes(keys: Iterable[str], record: Record) -> dict[str, list[str]]:
+    """The raw files behind quantities, each with its hash; a damaged record may tell of several."""
+    found: dict[str, set[str]] = {}
+    for cell in (cell for key in keys for cell in record.raw_inputs(key)):
+        found.setdefault(cell["file"], set()).add(cell["sha256"].removeprefix("sha256:"))
+    return {file: sorted(found[file]) for file in sorted(found)}
+
+
 def _cell(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """A raw cell as the trace page shows it."""
+    """A raw cell as the trace page shows it, with those of one `place`: file, column, source and others that agree."""
     value, unit = trace.printed(cell["cell"], cell["sha256"])
-    row = ", ".join(f"{name} {text}" for name, text in cell["row"].items() if text)
-    digest = cell["sha256"].removeprefix("sha256:")
     return {
         "printed": f"{value} {unit}".strip(),
-        "file": cell["file"],
-        "row": row,
-        "column": cell["column"],
-        "sha256": digest,
-        "source": cell["source_id"],
-        "also": cell["also"],
+        "row": ", ".join(f"{name} {text}" for name, text in cell["row"].items() if text),
+        "place": (cell["file"], cell["column"], cell["source_id"], cell["also"]),
     }
 
 

@@ -149,7 +149,7 @@ def test_cells_of_the_models_link_to_their_quantities(page, study):
 def test_first_view_and_trace_page_stay_small(page, trace_page):
     assert len(page) < 1e6 and "base64" not in page
     assert set(Elements(page).all("loading")) == {"lazy"}, "figures come when they are looked at"
-    assert len(trace_page) < 3e6
+    assert len(trace_page) < 0.9e6
 
 
 # --- verdicts ---------------------------------------------------------------------------------------
@@ -211,14 +211,29 @@ def test_a_section_shows_inputs_raw_cells_and_hashes(study, trace_page):
     growth = section(trace_page, "market.overseas.growth.2024")
     assert '<a href="#market.overseas.level.2023">' in growth and "26.01" in growth
     level = section(trace_page, "market.overseas.level.2024")
-    sha256 = study["record"].raw_inputs("market.overseas.level.2024")[0]["sha256"].removeprefix("sha256:")
-    assert "<b>21702 100 million JPY</b>" in level and f'<abbr title="{sha256}">{sha256[:12]}' in level
-    assert "aja/2025/aja_market_editions.csv" in level and "column value" in level
+    (cell,) = study["record"].raw_inputs("market.overseas.level.2024")
+    assert "<b>21702 100 million JPY</b>" in level and "column value" in level
+    file, sha256 = cell["file"], cell["sha256"].removeprefix("sha256:")
+    assert f'<a href="{links.fragment("file-" + file)}">{file}</a>' in level
+    assert trace_page.count(sha256) == 1, "said once, at the end"
+    assert f'<li id="file-{file}">{file}: sha256 {sha256}</li>' in trace_page
 
 
-def test_long_lists_of_inputs_are_folded(trace_page):
-    sample = section(trace_page, "trend.overseas.sample.2002-2024")
-    assert "<summary>From 23 quantities</summary>" in sample
+def test_every_source_stands_at_the_end_once_and_sections_name_it(study, trace_page):
+    level = section(trace_page, "market.overseas.level.2024")
+    ids = study["record"].source_ids("market.overseas.level.2024")
+    assert len(ids) > 1 and all(f'href="#source-{name}"' in level for name in ids)
+    assert all(trace_page.count(f'id="source-{name}"') == 1 for name in ids)
+
+
+def test_long_lists_of_inputs_and_of_raw_cells_are_folded(study, page):
+    entries = {key: dict(entry) for key, entry in study["record"].entries.items()}
+    (cell,) = study["record"].raw_inputs("market.overseas.level.2024")
+    entries["market.overseas.level.2024"]["inputs"] = [cell] * 9
+    traced = report.write_trace(page, VERDICTS, study["tables"], trace.Record.of_entries(entries, {}))
+    assert "<summary>From 23 quantities</summary>" in section(traced, "trend.overseas.sample.2002-2024")
+    folded = section(traced, "market.overseas.level.2024")
+    assert "<summary>9 raw cells</summary>" in folded and folded.count("<b>21702 100 million JPY</b>") == 9
 
 
 def test_a_raw_file_that_has_changed_since_is_said_to_have(study, page):
