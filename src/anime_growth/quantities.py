@@ -22,6 +22,8 @@ from anime_growth.units import Unit
 if TYPE_CHECKING:
     import pandas as pd
 
+# What stands between the editions of a quantity that rests on several.
+BETWEEN_EDITIONS = ", "
 SERIES_WORDS = {
     "market.overseas": "overseas anime market",
     "market.domestic": "domestic anime market",
@@ -218,17 +220,17 @@ class Quantities(Mapping[str, Quantity]):
         """Add a number that `method` made from `inputs`, as a fitted model does.
 
         Inputs are keys of quantities or addresses of raw cells. Its confidence is the lowest of the
-        inputs', and their caveats come with them.
+        inputs', their caveats come with them, and its editions are theirs, each once.
         """
         inputs = tuple(inputs)
         items = [self[name] for name in inputs if not cells.is_address(name)]
         caveats = tuple(dict.fromkeys((*caveats, *(caveat for item in items for caveat in item.caveats))))
         confidence = min((item.confidence for item in items), key=cells.CONFIDENCE.index, default="high")
-        editions = dict.fromkeys(item.edition for item in items if item.edition)
+        editions = sorted({name for item in items if item.edition for name in item.edition.split(BETWEEN_EDITIONS)})
         self._add(
             Quantity(
                 key, float(value), unit.name, unit.digits if digits is None else digits, label, method,
-                inputs, ", ".join(editions) or self.edition, confidence, caveats,
+                inputs, BETWEEN_EDITIONS.join(editions) or self.edition, confidence, caveats,
             )
         )  # fmt: skip
 

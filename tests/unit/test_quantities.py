@@ -96,8 +96,10 @@ def test_confidence_is_the_lowest_of_the_inputs_and_editions_are_listed(small):
     small.compute("x.medium", arithmetic.ratio, [keys[0], keys[1]], units.RATIO, "")
     small.compute("x.low", arithmetic.ratio, [keys[1], keys[2]], units.RATIO, "")
     assert [small[key].confidence for key in ("x.high", "x.medium", "x.low")] == ["high", "medium", "low"]
-    assert small["x.low"].edition == "2025, 2024"
+    assert small["x.low"].edition == "2024, 2025"
     assert small["x.high"].edition == "2025"
+    small.compute("x.further", arithmetic.ratio, ["x.high", "x.low"], units.RATIO, "")
+    assert small["x.further"].edition == "2024, 2025", "each once, in order"
 
 
 def test_a_computed_quantity_carries_the_caveats_of_its_inputs(small):
