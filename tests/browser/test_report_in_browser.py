@@ -276,6 +276,28 @@ def test_on_a_phone_no_page_is_wider_than_the_screen_and_what_is_scrolls_by_keyb
     expect(visit("report.html", DESKTOP).locator("[tabindex]")).to_have_count(0)
 
 
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("name", ["codebook", "report"])
+def test_no_line_breaks_inside_the_name_of_a_part_of_a_key(visit, name, width):
+    page = visit(f"{name}.html", width)
+    broken = """() => {
+        const found = [];
+        for (const cell of document.querySelectorAll("td.key")) {
+            const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), range = document.createRange();
+            for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+                for (const part of text.data.matchAll(/\\w+/g)) {
+                    range.setStart(text, part.index);
+                    range.setEnd(text, part.index + part[0].length);
+                    if (new Set([...range.getClientRects()].map(({ top }) => top)).size > 1) found.push(part[0]);
+                }
+            }
+        }
+        return found;
+    }"""
+    assert page.locator("td.key").count() > 50
+    assert page.evaluate(broken) == []
+
+
 def test_paper_shows_what_is_folded_on_the_screen_and_the_addresses_of_sources(visit):
     page = visit("index.html")
     folded = page.locator("details ul")
