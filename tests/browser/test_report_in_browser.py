@@ -298,6 +298,12 @@ def test_no_line_breaks_inside_the_name_of_a_part_of_a_key(visit, name, width):
     assert page.evaluate(broken) == []
 
 
+@pytest.mark.parametrize("width", [PHONE, 800, DESKTOP])
+def test_a_verdict_stands_on_one_line(visit, width):
+    heights = visit("report.html", width).locator(".badge").evaluate_all("all => all.map(one => one.offsetHeight)")
+    assert len(heights) == len(CLAIMS) and len(set(heights)) == 1
+
+
 def test_paper_shows_what_is_folded_on_the_screen_and_the_addresses_of_sources(visit):
     page = visit("index.html")
     folded = page.locator("details ul")
