@@ -45,6 +45,8 @@ WORDS = (
     "rate_cell",
     "price_cell",
 )
+# What a shown table has in the place of a missing value.
+DASH = "–"
 
 
 class Step:
@@ -220,6 +222,7 @@ def start(name: str, namespace: Mapping[str, Any]) -> Step:
     step does not have, inputs that are missing, and inputs made for another edition.
     """
     spec = STEPS[name]
+    _show_dashes(namespace)
     given = {key: namespace[key] for key in spec.parameters if key in namespace}
     chosen = parameters.check({**given, **_stray(spec, namespace)}, spec.parameters, f"{name}, parameter")
     folder = _run_folder()
@@ -230,6 +233,26 @@ def start(name: str, namespace: Mapping[str, Any]) -> Step:
         _refuse_other_edition(step)
         _refuse_other_parameters(step)
     return step
+
+
+def _show_dashes(namespace: Mapping[str, Any]) -> None:
+    """Tables that the notebook shows have a dash where a value is missing; saved ones stay as they are."""
+    if "get_ipython" not in namespace:
+        return
+    formatters = namespace["get_ipython"]().display_formatter.formatters
+    formatters["text/html"].for_type(pd.DataFrame, lambda frame: _dashed(frame)._repr_html_())
+    formatters["text/plain"].for_type(pd.DataFrame, lambda frame, printer, _: printer.text(repr(_dashed(frame))))
+
+
+def _dashed(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with a dash for each missing value; columns that miss none are not touched.
+
+    >>> _dashed(pd.DataFrame({"growth_pct": [8.3, None], "year": [2023, 2024]}))
+      growth_pct  year
+    0        8.3  2023
+    1          –  2024
+    """
+    return frame.apply(lambda column: column.astype(object).fillna(DASH) if column.hasnans else column)
 
 
 def _run_folder() -> Path:

@@ -1,7 +1,10 @@
 """A step is opened with checked parameters and closed only when everything promised is there."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from anime_growth import parameters, paths, pipeline
 from anime_growth.errors import InputError
@@ -43,6 +46,18 @@ def test_the_first_cell_refuses_what_papermill_would_let_pass(run_folder, values
 def test_names_that_a_worked_in_notebook_has_are_no_parameters(run_folder):
     worked = {**fresh(edition="latest", year=2024), "In": [""] * 9}
     assert pipeline.start("01_clean_figures", worked).own_parameters() == {"edition": "latest"}
+
+
+def test_tables_that_a_notebook_shows_have_dashes_where_values_are_missing(run_folder):
+    shell = SimpleNamespace(display_formatter=DisplayFormatter())
+    pipeline.start("01_clean_figures", fresh(edition="latest", get_ipython=lambda: shell))
+    years = pd.array([2012, None], dtype="Int64")
+    frame = pd.DataFrame({"growth_pct": [8.25, None], "break_year": years, "is_fitted": [True, False]})
+    shown, _ = shell.display_formatter.format(frame)
+    assert "<td>8.25</td>" in shown["text/html"] and "<td>2012</td>" in shown["text/html"]
+    for text in shown.values():
+        assert text.count("–") == 2 and "NaN" not in text and "NA" not in text
+    assert frame.isna().sum().sum() == 2, "what is saved keeps them"
 
 
 def test_a_missing_input_says_what_to_run_first(run_folder):
