@@ -34,6 +34,7 @@ from anime_growth import (
     trace,
     trends,
     units,
+    words,
 )
 from anime_growth.quantities import Quantities
 
@@ -425,7 +426,7 @@ def test_the_chance_is_told_with_its_range_and_its_error(told):
 def test_another_start_year_changes_the_sample_that_the_text_speaks_of(told):
     text = told("from 2012").text
     assert "Over the 13 yearly figures since 2012" in text
-    assert "From the same 13 yearly figures, 2012 to 2024, they find" in text
+    assert "From the 13 yearly figures, 2012 to 2024, the seven others find" in text
     assert "starts at the lowest year of the series" in text and "lowest year" not in told("default").text
     assert "23 yearly" not in text
 
@@ -471,6 +472,14 @@ def test_dollar_amounts_are_counted_and_measured_by_the_average_of_their_year(to
     assert "**Dollars.**" not in other.text
 
 
+def test_the_finding_and_the_narrative_count_the_same_models(told):
+    """Those that estimate growth; naive, which assumes that there is none, is told apart."""
+    run = told("default")
+    ((counted, listed),) = re.findall(r"the (\w+) others find \(growth .+?\n\n(.+?)\n\n", run.text, re.DOTALL)
+    assert f"; {counted} simple models put it at" in narrative.finding(run.context, run.q)
+    assert words.cardinal(listed.count("- **")) == counted
+
+
 # --- another basis --------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("name", "words", "found"),
@@ -482,7 +491,7 @@ def test_dollar_amounts_are_counted_and_measured_by_the_average_of_their_year(to
 def test_another_basis_names_its_series_wherever_the_models_speak(told, name, words, found):
     text, default = told(name).text, told("default").text
     assert f"the average growth of {words} is" in text
-    assert f"Eight simple models were fitted to {words} on the log scale." in text
+    assert f"Eight simple models were fitted to {words} on the log scale; naive assumes no growth." in text
     assert f"If past drift goes on, {words} has its median for 2033 at" in text and found in text
     assert "In dollars the models say" in default and "Anime's own growth falls short" in default
     assert "Anime's own growth falls short" not in text
