@@ -266,8 +266,8 @@ def run(
         else:
             _tell(f"Report: {paths.shown(_run(values, manner()) / 'report.html')}")
         _next(
-            "open the report in a browser. `anime-growth diff published latest` says what moved, "
-            "`anime-growth verify latest` whether a second run gives the same."
+            "open the report in a browser; index.html beside it leads to all other pages. `anime-growth diff published "
+            "latest` says what moved, `anime-growth verify latest` whether a second run gives the same."
         )
 
 

@@ -424,7 +424,7 @@ def test_a_run_says_what_may_come_next_to_people_only(anime_growth, made):
     done = anime_growth("run")
     assert re.fullmatch(r"Report: \S+/report\.html\n", done.stdout)
     (said,) = done.stderr.splitlines()
-    assert said.startswith("Next: ") and "`anime-growth verify latest`" in said
+    assert said.startswith("Next: ") and " index.html " in said and "`anime-growth verify latest`" in said
     assert anime_growth("run", "--log-format", "json").stderr == ""
 
 
