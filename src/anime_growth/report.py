@@ -14,7 +14,6 @@ import shlex
 import subprocess
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -273,7 +272,8 @@ def to_explore(
 ) -> dict[str, Any]:
     """Forecasts that a reader may choose among, as plain data; the run's own projections are chosen first.
 
-    `explored` and `projections` are projections.project's tables. Money is in the unit that reads best.
+    `explored` and `projections` are projections.project's tables. Money is in the unit that reads best,
+    the last year of a forecast also in words.
     """
     with speaking(language):
         return _to_explore(explored, projections, q)
@@ -287,19 +287,21 @@ def _to_explore(explored: pd.DataFrame, projections: pd.DataFrame, q: Quantities
     for name, subject in (in_every_basis(q, names[0], 0) if names else {}).items():
         own = subject.unit
         shown = units.readable(float(subject.levels.max()), own) if own.dimension == "JPY" else own
+        if shown is units.USD_BN and spoken() in BY_TEN_THOUSANDS:
+            shown = units.USD_100M
+        in_units[name] = shown
         levels = [_brief(units.convert(level, own, shown)) for level in subject.levels]
         years = [int(year) for year in subject.levels.index]
-        if shown is units.USD_BN and spoken() in BY_TEN_THOUSANDS:
-            shown = replace(shown, name="100m USD", size=shown.size / 10)
-        in_units[name] = shown
-        bases[name] = {"words": say(BASIS_NAMES[name]), "unit": say(shown.name), "years": years, "values": levels}
+        unit = " ".join(say(shown.text).format("").split())  # JPY {} trillion without a number
+        bases[name] = {"words": say(BASIS_NAMES[name]), "unit": unit, "years": years, "values": levels}
     for (basis, start, model), rows in pd.concat([projections, explored]).groupby(["basis", "start_year", "model"]):
         if basis not in bases:
             continue
         own, shown = units.UNITS[rows["unit"].iloc[0]], in_units[basis]
         rows = rows.drop_duplicates("year").sort_values("year")
         found = {name: [_brief(units.convert(value, own, shown)) for value in rows[name]] for name in EXPLORED}
-        forecasts[f"{basis}/{start}/{model}"] = {"first": int(rows["year"].iloc[0]), **found}
+        last = {name: units.in_words(rows[name].iloc[-1], own, own.digits, is_exact=False) for name in EXPLORED}
+        forecasts[f"{basis}/{start}/{model}"] = {"first": int(rows["year"].iloc[0]), **found, "last": last}
     starts = sorted({key.split("/")[1] for key in forecasts})
     there = {key.split("/")[2] for key in forecasts}
     models = {model: say(words) for model, words in MODEL_WORDS.items() if model in there}

@@ -229,7 +229,9 @@ def test_a_projection_is_chosen_by_keyboard_and_the_address_keeps_it(visit, page
     page.locator("#choose select[name=basis]").focus()
     page.keyboard.press("d")  # dollars
     wanted = explored.query("model == 'local_linear' and start_year == 2012 and basis == 'usd'").iloc[-1]
-    expect(told).to_contain_text(f"from 2012 in dollars: the median of {wanted['year']} is {wanted['p50']:.3g} bn USD")
+    expect(told).to_contain_text(
+        f"from 2012 in dollars: the median of {wanted['year']} is USD {wanted['p50']:,.2f} billion,"
+    )
     assert page.evaluate(drawn) != before
     assert page.url.endswith("#explore?model=local_linear&start=2012&basis=usd")
     sent = visit(page.url.rsplit("/", 1)[1])

@@ -298,11 +298,15 @@ def test_forecasts_to_choose_are_in_units_that_japanese_count_in(described, fits
     dollars = series.choose(described, "market.overseas", "usd", 2002)
     projected = projections.project({"drift": trends.fit("drift", dollars.levels)}, dollars, 2030)
     english, japanese = (report.to_explore(projected, projected, described, language) for language in ("en", "ja"))
-    assert (english["bases"]["usd"]["unit"], japanese["bases"]["usd"]["unit"]) == ("bn USD", "億ドル")
-    assert (english["bases"]["yen"]["unit"], japanese["bases"]["yen"]["unit"]) == ("trn JPY", "兆円")
+    assert (english["bases"]["usd"]["unit"], japanese["bases"]["usd"]["unit"]) == ("USD billion", "億ドル")
+    assert (english["bases"]["yen"]["unit"], japanese["bases"]["yen"]["unit"]) == ("JPY trillion", "兆円")
     for told in ("p10", "p50", "p90"):
         pair = (one["forecasts"]["usd/2002/drift"][told] for one in (english, japanese))
         assert all(ja == pytest.approx(10 * en) for en, ja in zip(*pair, strict=True))
+    past = (one["bases"]["usd"]["values"] for one in (english, japanese))
+    assert all(ja == pytest.approx(10 * en) for en, ja in zip(*past, strict=True))
+    told = [one["forecasts"]["usd/2002/drift"]["last"]["p50"] for one in (english, japanese)]
+    assert told[0].startswith("USD ") and told[0].endswith(" billion") and told[1].endswith("億ドル")
     assert japanese["models"] == {"drift": "ドリフト（平均成長）"}
 
 

@@ -267,8 +267,11 @@ def test_the_forecasts_to_choose_are_those_of_the_tables_in_the_unit_that_reads_
     assert found["first"] == 2025 and len(found["p50"]) == 9
     for name in ("p2_5", "p10", "p50", "p90", "p97_5"):
         assert found[name][-1] == pytest.approx(table.loc[("drift", 2033), name] / 1e4, rel=1e-3), "trillions"
+        value = table.loc[("drift", 2033), name]
+        assert found["last"][name] == units.in_words(value, subject.unit, 0), "as the narrative tells it"
+    assert found["last"]["p50"].startswith("JPY ") and found["last"]["p50"].endswith(" trillion")
     past = offered["bases"]["yen"]
-    assert past["unit"] == "trn JPY" and past["years"] == list(subject.levels.index)
+    assert past["unit"] == "JPY trillion" and past["years"] == list(subject.levels.index)
     assert past["values"] == pytest.approx(list(subject.levels / 1e4), rel=1e-3)
 
 

@@ -50,9 +50,9 @@
       series: [{}, { stroke: ink, width: 2, points: { show: false } }, { stroke: accent, width: 2, points: { show: false } }, edge, edge, edge, edge],
       bands: [{ series: [6, 5], fill: faint(accent, 0.16) }, { series: [4, 3], fill: faint(accent, 0.28) }],
     }, columns(past, ahead), box);
-    const end = ahead.p50.length - 1, at = (name) => number(ahead[name][end]);
-    const words = status.dataset.words, values = { ...choice, model: known.models[choice.model], basis: past.words, year: ahead.first + end, unit: past.unit, p50: at("p50"), p10: at("p10"), p90: at("p90"), low: at("p2_5"), high: at("p97_5") };
-    status.textContent = words.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+    const year = ahead.first + ahead.p50.length - 1;
+    const values = { ...choice, ...ahead.last, model: known.models[choice.model], basis: past.words, year };
+    status.textContent = status.dataset.words.replace(/\{(\w+)\}/g, (_, name) => values[name]);
     box.setAttribute("aria-label", status.textContent);
     link.href = `#${place}?${new URLSearchParams(choice)}`;
   };
