@@ -104,6 +104,24 @@ def test_the_tip_opens_under_the_pointer_and_stays_while_the_pointer_is_on_it(vi
     expect(tip).to_have_count(0)
 
 
+def test_a_tap_opens_the_tip_of_a_number_a_second_one_follows_it_and_one_elsewhere_closes_it(visit):
+    page = visit("report.html", PHONE, has_touch=True, is_mobile=True)
+    here, tip, numbers = page.url, page.locator(OPEN_TIP), page.locator("main p .n")
+    first, second = numbers.first, numbers.nth(12)  # far enough that the tip of one does not lie over the other
+    first.tap()
+    expect(tip).to_have_id(f"tip-{first.get_attribute('data-key')}")
+    assert page.url == here
+    page.locator("h1").tap()
+    expect(tip).to_have_count(0)
+    key = second.get_attribute("data-key")
+    first.tap()
+    second.tap()
+    expect(tip).to_have_id(f"tip-{key}")
+    assert page.url == here
+    second.tap()
+    expect(page.locator(":target")).to_have_id(key)
+
+
 def test_enter_follows_a_number_to_its_sources_and_back_leads_to_it_again(visit):
     page = visit("report.html#verdicts?kind=growth")
     chosen = CLAIMS[CLAIMS["kind"] == "growth"]

@@ -1,9 +1,9 @@
 "use strict";
 
-// A number's tip shows beside it, by pointer and by keyboard; Escape closes it.
+// A number's tip shows beside it, by pointer, touch and keyboard; Escape closes it.
 (() => {
   const GAP = 6, LINGER = 250; // pixels between number and tip; milliseconds to move the pointer onto it
-  let link = null, tip = null, timer = 0;
+  let link = null, tip = null, timer = 0, touched = null;
 
   const hide = () => {
     clearTimeout(timer);
@@ -40,6 +40,17 @@
     else hide();
   });
   document.addEventListener("focusout", hide);
+  // A finger cannot rest on a number without following it: the first tap shows the tip, the second one follows.
+  document.addEventListener("pointerdown", (event) => {
+    const number = event.target.closest("a.n");
+    touched = event.pointerType === "touch" && number !== link ? number : null;
+  });
+  document.addEventListener("click", (event) => {
+    const number = event.target.closest("a.n");
+    if (!number || number !== touched) return;
+    show(number);
+    if (link === number) event.preventDefault();
+  });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 })();
 
