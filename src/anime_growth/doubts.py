@@ -6,15 +6,17 @@ not found leaves no row.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
-from anime_growth import cells, rules
+from anime_growth import cells, rules, units
 from anime_growth.backtest import COVERAGES, FEWEST_JUDGED, TOO_NARROW
 from anime_growth.claims import CONTRADICTED
 from anime_growth.describe import in_spans
+from anime_growth.languages import say
 from anime_growth.quantities import Quantities, Quantity, model_name, series_words
 from anime_growth.series import SIGNIFICANT, slug_of
 from anime_growth.trace import Record
@@ -25,6 +27,12 @@ COLUMNS = ["about", "kind", "say", "sources", "note"]
 UNCORRELATED, ALARMING = 2, 1
 # How many numbers a sentence names as examples.
 EXAMPLES = 3
+# A sector of the content exports that is another reading of a series of the market.
+SAME_AS = {"anime": "market.overseas"}
+# The scope of content exports that were foretold.
+FORECAST = "old_forecast"
+# What growth into a year may be measured in.
+GROWTHS = ("growth", "growth_usd", "growth_real")
 # The file among the published results that canary writes: slips made in the raw figures, and what noticed them.
 CANARY = "canary.csv"
 SLIP_COLUMNS = (
@@ -254,6 +262,72 @@ def disagreements(checks: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
 def caveat(row: Mapping[str, str]) -> str:
     """A verdict's caveat, with {key} for its numbers if it has any."""
     return row["caveat_template"] or row["caveat"]
+
+
+def other_readings(tables: Mapping[str, pd.DataFrame], q: Quantities) -> pd.DataFrame:
+    """What other sources print for a series and year of the study, where that differs beyond rounding.
+
+    Looked at are levels in `content_exports` and growth stated in a note of `breaks`. Forecasts, figures that the
+    collector derived, and what another edition of the report prints (a revision) are no such readings.
+    """
+    levels = _other_levels(tables["content_exports"], tables["market_editions"], q)
+    return _table([*levels, *_other_growths(tables["breaks"], q)]).assign(kind=say("another reading"))
+
+
+def _other_levels(exports: pd.DataFrame, editions: pd.DataFrame, q: Quantities) -> Iterator[dict[str, str]]:
+    source_of = {row.raw_cell: row.source_id for row in pd.concat([exports, editions]).itertuples()}
+    revised = set(zip("market." + editions["series"], editions["year"], editions["level_jpy_100m"], strict=True))
+    for row in exports[~exports["is_derived"] & (exports["scope"] != FORECAST)].itertuples():
+        series = SAME_AS.get(row.sector, f"content.{row.sector}")
+        key, other = f"{series}.level.{row.year}", row.level_jpy_100m
+        if key in q and (series, row.year, other) not in revised and _are_apart(other, q[key].value):
+            own = [source_of[cell] for cell in q[key].inputs if cell in source_of]
+            told = units.in_words(other, units.JPY_100M, units.JPY_100M.digits)
+            release = f"{row.source_id} ({row.release})"
+            yield {
+                "about": capital(f"{series_words(series)}, {row.year}"),
+                "say": _sentences(
+                    say("{source} prints {other}, the study uses {own}", source=release, other=told, own=f"{{{key}}}"),
+                    row.note,
+                ),
+                "sources": "; ".join(dict.fromkeys([row.source_id, *own])),
+            }
+
+
+def _other_growths(breaks: pd.DataFrame, q: Quantities) -> Iterator[dict[str, str]]:
+    """Signed percentages in notes on a year that are growth of the series into it in no currency."""
+    told = breaks[breaks["is_documented"] & (breaks["kind"] != "revision")]
+    for row in told.dropna(subset="year").itertuples():
+        year = int(row.year)
+        keys = [key for name in GROWTHS if (key := f"{row.series}.{name}.{year}") in q]
+        for stated in re.findall(r"(?<!\S)[+-]\d+(?:\.\d+)?(?=\s?%)", row.finding) if keys else ():
+            nearest = min(keys, key=lambda key: abs(q[key].value - float(stated)))
+            if _are_apart(float(stated), round(q[nearest].value, q[nearest].digits)):
+                finds = say(
+                    "{source} states {other} %, the study finds {own}",
+                    source=row.source_id, other=stated.replace("-", "−"), own=_example(q, nearest),
+                )  # fmt: skip
+                yield {
+                    "about": capital(f"{series_words(row.series)}, {year}"),
+                    "say": _sentences(finds, str(row.finding)),
+                    "sources": row.source_id,
+                }
+
+
+def _are_apart(left: float, right: float) -> bool:
+    """Whether two printed numbers differ by more than a unit of the last digit of the rougher one."""
+    unit = max(_last_digit(left), _last_digit(right))
+    return round(abs(left - right) / unit, 6) > 1  # rounded, as 78.7 - 78.6 is a hair more than 0.1
+
+
+def _last_digit(value: float) -> float:
+    """What a unit of the last digit of a number is worth; noughts at its end are taken to be rounding.
+
+    >>> _last_digit(43000), _last_digit(2544), _last_digit(-7.7)
+    (1000.0, 1.0, 0.1)
+    """
+    exponent = Decimal(str(value)).normalize().as_tuple().exponent
+    return float(f"1e{exponent}")
 
 
 # --- slips ----------------------------------------------------------------------------------------

@@ -221,7 +221,9 @@ def _report(
         tried = {
             "Breaks in the series": doubts.across_breaks(tables["breaks"], q, links.keys_in(told)),
             "Diagnostics that failed": doubts.failed_diagnostics(trends, scores, q),
-            "Sources that disagree": doubts.disagreements(tables["checks"], verdicts),
+            "Sources that disagree": pd.concat(
+                [doubts.other_readings(tables, q), doubts.disagreements(tables["checks"], verdicts)]
+            ),
         }
     wrong = {title: doubt_rows(found, q) for title, found in tried.items()}
     linked = [

@@ -469,6 +469,54 @@ def test_declared_disagreements_and_contradicted_claims_appear_and_vanish(study)
     assert doubts.disagreements(table.assign(declared_exceptions=0), VERDICTS.iloc[:2]).empty
 
 
+def readings(study, **changes):
+    tables = {**study["tables"], **changes}
+    return doubts.other_readings(tables, study["record"].q).set_index("about")
+
+
+def test_figures_of_other_sources_that_differ_are_kept_and_told(study):
+    found = readings(study)
+    assert set(found["kind"]) == {"another reading"}
+    level = found.loc["Overseas sales of content, total, 2022"]
+    assert level["say"].startswith(
+        "S076 (2024-09) prints JPY 4.30 trillion, the study uses {content.total.level.2022}."
+    )
+    assert level["sources"] == "S076; S057"
+    assert "{market.overseas.level.2009}" in found.loc["Overseas anime market, 2009", "say"]
+    growth = found.loc["Overseas anime market, 2022"]
+    assert growth["say"].startswith("S012 states −7.7 %, the study finds {market.overseas.growth_usd.2022} (growth")
+
+
+def test_what_agrees_within_rounding_or_is_no_reading_is_not_told(study):
+    exports, breaks = study["tables"]["content_exports"], study["tables"]["breaks"]
+    total = (exports["sector"] == "total") & (exports["year"] == 2022) & (exports["source_id"] == "S076")
+    about, none = "Overseas sales of content, total, 2022", breaks.iloc[:0]
+    rows = exports[total].reset_index(drop=True)
+    assert list(readings(study, content_exports=rows, breaks=none).index) == [about]
+    for changes in (
+        {"level_jpy_100m": 47000.0},  # 46,882, rounded
+        {"is_derived": True},
+        {"scope": doubts.FORECAST},
+        {"year": 1999},  # which the study does not use
+    ):
+        assert readings(study, content_exports=rows.assign(**changes), breaks=none).empty, changes
+    anime = rows.assign(sector="anime", level_jpy_100m=17600.0)
+    assert list(readings(study, content_exports=anime, breaks=none).index) == ["Overseas anime market, 2022"]
+    revised = study["tables"]["market_editions"].assign(series="overseas", year=2022, level_jpy_100m=17600.0)
+    assert readings(study, content_exports=anime, breaks=none, market_editions=revised).empty
+    note = breaks[breaks["note_id"] == "N8"]
+    assert len(readings(study, content_exports=rows.iloc[:0], breaks=note)) == 1
+    for changes in (
+        {"finding": "+11.1% in yen was -7.2 % in dollars"},
+        {"finding": "-7.3% in dollars"},  # a unit of its last digit
+        {"finding": "of 5-7.7 %"},
+        {"is_documented": False},
+        {"kind": "revision"},
+        {"year": float("nan")},
+    ):
+        assert readings(study, content_exports=rows.iloc[:0], breaks=note.assign(**changes)).empty, changes
+
+
 # --- with the narrative -----------------------------------------------------------------------------
 @pytest.mark.parametrize("language, heading", [("en", "How this could be wrong"), ("ja", "誤りがありうる点")])
 def test_the_narrative_leads_to_the_verdicts_and_ends_with_what_the_tables_of_doubts_go_on_with(language, heading):
