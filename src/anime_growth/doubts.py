@@ -124,7 +124,7 @@ def weak_rows(shown: Iterable[str], record: Record) -> pd.DataFrame:
         alone = sum(not cell["also"] for cell in raw)
         single = f", {'' if alone == len(raw) else f'{cardinal(alone)} of them '}with one source named" if alone else ""
         numbers = [key for key in shown if any(key in keys for keys in observed.values())]
-        examples = listed([_example(record.q, key) for key in numbers[:EXAMPLES]])
+        examples = listed([_example(record.q, key) for key in _telling(numbers, series, record.q)[:EXAMPLES]])
         rows.append(
             {
                 "about": capital(series_words(series)),
@@ -137,6 +137,13 @@ def weak_rows(shown: Iterable[str], record: Record) -> pd.DataFrame:
             }
         )
     return _table(rows)
+
+
+def _telling(keys: list[str], series: str, q: Mapping[str, Quantity]) -> list[str]:
+    """Keys that tell something as examples: those of the series itself first, counts of others only for want of any."""
+    own = [key for key in keys if key.startswith(f"{series}.")]
+    others = [key for key in keys if key not in own and q[key].unit != units.COUNT.name]
+    return own + others or keys
 
 
 def _of(count: int, whole: int) -> str:

@@ -393,13 +393,15 @@ def test_a_span_that_ends_before_a_break_is_not_touched_by_it(study):
 
 
 def small_record(confidence, also=()):
-    """A level that two cells print with `confidence`, and its growth."""
+    """A level that two cells print with `confidence`, its growth, and what else rests on it."""
     cell, q = "aja/2025/a.csv?year={}#value", Quantities("2025")
     for year in (2023, 2024):
         label = f"studios' overseas receipts, {year}"
         q.observe(f"studio.overseas.level.{year}", year, units.JPY_100M, label, cell.format(year), confidence)
     pair = ["studio.overseas.level.2024", "studio.overseas.level.2023"]
     q.compute("studio.overseas.growth.2024", growth_pct, pair, units.PERCENT, "growth")
+    q.compute("market.overseas.share.2024", growth_pct, pair, units.PERCENT, "share")
+    q.record("article.a.claims.all", 9, units.COUNT, "claims", "claims.judge", pair)
     rows = {cell.format(year)[:-6]: {"sha256": "0", "source_id": "S050", "also": list(also)} for year in (2023, 2024)}
     return trace.Record.of_entries(q.entries(rows=rows), {})
 
@@ -410,6 +412,17 @@ def test_numbers_on_rows_of_low_confidence_are_counted_and_called_exploratory():
     assert whole["say"] == "1 of the 1 numbers shown rest on a row of low confidence at the weakest."
     assert row["kind"] == "low confidence, exploratory" and row["sources"] == "S050"
     assert row["say"].startswith("Two cells (2023 and 2024), with one source named. 1 of the 1 numbers shown rest")
+
+
+def test_the_examples_of_weak_rows_are_of_the_series_itself_before_others_and_counts_come_last():
+    record = small_record("low")
+    counts, share, own = "article.a.claims.all", "market.overseas.share.2024", "studio.overseas.growth.2024"
+
+    def examples(*shown):
+        return re.findall(r"\{(.+?)\}", doubts.weak_rows(shown, record)["say"].iloc[1])
+
+    assert examples(counts, share, own) == [own, share]
+    assert examples(counts) == [counts]
 
 
 def test_a_second_reading_and_high_confidence_take_doubts_away():
