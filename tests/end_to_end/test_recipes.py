@@ -21,7 +21,7 @@ SAYS = {
     "append": re.compile(r"\bAppend to `([^`]+)`:$"),
     # Words that hold a backtick stand between two of them.
     "insert": re.compile(r"\bIn `([^`]+)`, (above|below) (`{1,2}) ?(.+?) ?\3(?:, [^`]*)?:$"),
-    "write": re.compile(r"\bIn `([^`]+)`, write `([^`]+)` for `([^`]+)`\."),
+    "replace": re.compile(r"\bIn `([^`]+)`, replace `([^`]+)` with `([^`]+)`\."),
 }
 # Sections that are no recipes of what to add.
 OTHERS = {"How to read the recipes", "Publish", "After changing dependencies"}
@@ -54,7 +54,7 @@ def recipes() -> dict[str, list[Step]]:
 
 def follow(step: Step, study: Path) -> str:
     """Do what one step says in the copy; what its commands print."""
-    for name, new, old in SAYS["write"].findall(step.said):
+    for name, old, new in SAYS["replace"].findall(step.said):
         path = study / name
         text = path.read_text(encoding="utf-8")
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
