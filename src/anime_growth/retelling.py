@@ -12,10 +12,10 @@ from functools import cache
 from string import Formatter
 
 from anime_growth import units
-from anime_growth.languages import ENGLISH, catalogue, say, speaking, spoken
+from anime_growth.languages import CATALOGUES, ENGLISH, catalogue, say, speaking, spoken
 
-# Catalogues whose texts with {slots} are forms; elsewhere slots are filled where the text is said.
-FORMS = {"ja": ("labels.ja.yml", "claims.ja.yml", "doubts.ja.yml")}
+# Catalogues, named without language, whose texts with {slots} are forms; elsewhere slots are filled where a text is said.
+FORMS = ("labels", "claims", "doubts")
 # Amounts as units.in_words writes them.
 _NUMBER = re.compile(r"[−-]?[0-9][0-9,]*(?:\.[0-9]+)?")
 
@@ -83,7 +83,7 @@ def _amount(text: str) -> str | None:
 def _forms(language: str) -> list[tuple[re.Pattern[str], str]]:
     """Forms with what they read in `language`, those of most letters first, as they leave least to the slots."""
     found = []
-    for name in FORMS[language]:
+    for name in (name for name in CATALOGUES[language] if name.split(".")[0] in FORMS):
         for english, told in catalogue(name).items():
             parts = [(letters, slot) for letters, slot, _, _ in Formatter().parse(english)]
             slots = [slot for _, slot in parts if slot is not None]

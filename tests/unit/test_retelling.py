@@ -25,9 +25,8 @@ def catalogue(monkeypatch):
         "It rose.": "伸びた。",
         "; ": "；",
     }
-    monkeypatch.setattr(languages, "CATALOGUES", {"en": (), "ja": ("small",)})
-    monkeypatch.setattr(retelling, "FORMS", {"ja": ("small",)})
     for module in (languages, retelling):
+        monkeypatch.setattr(module, "CATALOGUES", {"en": (), "ja": ("labels.ja.yml",)})
         monkeypatch.setattr(module, "catalogue", lambda name: known)
     retelling._retold.cache_clear()
     retelling._forms.cache_clear()
