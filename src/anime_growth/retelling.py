@@ -14,7 +14,7 @@ from string import Formatter
 from anime_growth import units
 from anime_growth.languages import CATALOGUES, ENGLISH, catalogue, say, speaking, spoken
 
-# Catalogues, named without language, whose texts with {slots} are forms; elsewhere slots are filled where a text is said.
+# Catalogues, named without language, whose texts with {slots} are forms; elsewhere slots are filled where one is said.
 FORMS = ("labels", "claims", "doubts")
 # Amounts as units.in_words writes them.
 _NUMBER = re.compile(r"[−-]?[0-9][0-9,]*(?:\.[0-9]+)?")
