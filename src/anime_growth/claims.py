@@ -385,7 +385,9 @@ def table(articles: Iterable[Article]) -> pd.DataFrame:
 def about(row: Mapping[str, Any]) -> str:
     """What a claim is about, in the language of now, from its row in the table of verdicts."""
     told = say("{subject}, {measure}", subject=retold(row["subject"]), measure=retold(row["measure"]))
-    return told + (say(" ({period})", period=retold(row["period"])) if row["period"] else "")
+    period = str(row["period"])
+    when = say("{year}", year=period) if period.isdecimal() else retold(period)
+    return told + (say(" ({period})", period=when) if period else "")
 
 
 def computed_parts(text: str, evidence: Iterable[str], q: Quantities) -> list[tuple[str, str, str]]:
