@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from anime_growth import claims, doubts, links, paths, records, rules, trace, words
+from anime_growth import claims, doubts, links, paths, records, trace, words
 from anime_growth.errors import InputError
 from anime_growth.languages import ENGLISH, say, speaking, spoken
 from anime_growth.retelling import retold, telling
@@ -204,7 +204,7 @@ def _articles(record: trace.Record) -> list[dict[str, Any]]:
         computed = say("; ").join(label + told for label, told, _ in parts)
         verdict = say(row["verdict"].replace("_", " "))
         with telling(doubts.caveat(row)) as told:
-            why = rules.filled(told, lambda key, unit: record.q[key].text_in(unit))
+            why = links.filled(told, record.q).striptags()
         shown = [row["claim_id"], claims.about(row), retold(row["stated"]), computed, verdict, why]
         name = say("Claims of {article}", article=retold(row["article_words"]))
         found.setdefault(row["article"], {"name": name, "claims": []})["claims"].append(shown)

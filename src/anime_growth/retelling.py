@@ -79,6 +79,11 @@ def _amount(text: str) -> str | None:
     return None
 
 
+def _slot(name: str) -> str:
+    """What a slot catches: {number} a number, any other the fewest letters that will do."""
+    return f"(?P<{name}>{'[0-9][0-9.,]*' if name == 'number' else '.+?'})"
+
+
 @cache
 def _forms(language: str) -> list[tuple[re.Pattern[str], str]]:
     """Forms with what they read in `language`, those of most letters first, as they leave least to the slots."""
@@ -88,6 +93,6 @@ def _forms(language: str) -> list[tuple[re.Pattern[str], str]]:
             parts = [(letters, slot) for letters, slot, _, _ in Formatter().parse(english)]
             slots = [slot for _, slot in parts if slot is not None]
             if slots and all(slot.isidentifier() for slot in slots):  # a {key.of.a.quantity} is filled later
-                form = "".join(re.escape(letters) + (f"(?P<{slot}>.+?)" if slot else "") for letters, slot in parts)
+                form = "".join(re.escape(letters) + (_slot(slot) if slot else "") for letters, slot in parts)
                 found.append((sum(len(letters) for letters, _ in parts), re.compile(form), told))
     return [(form, told) for _, form, told in sorted(found, key=lambda one: -one[0])]
