@@ -396,7 +396,7 @@ def tip(key: str, record: Record) -> dict[str, str]:
         say(", ").join(map(retold, item.caveats)),
     ]
     method = record.method(key) if len(record.method(key)) <= TITLE_LENGTH else record.method(key).split("(")[0]
-    made = (say("unit: {unit}", unit=item.unit), say("method: {method}", method=method))
+    made = (say("unit: {unit}", unit=item.unit), say("method: {method}", method=retold(method)))
     told = " · ".join(part for part in (*made, *trust) if part)
     return {
         "key": key,
@@ -484,7 +484,7 @@ def _section(key: str, record: Record) -> dict[str, Any]:
         "text": item.text,
         "exact": f"{item.value:.12g} {item.unit}",
         "label": retold(item.label),
-        "method": record.method(key),
+        "method": retold(record.method(key)),
         "edition": record.edition(key),
         "confidence": item.confidence,
         "caveats": item.caveats,

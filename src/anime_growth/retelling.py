@@ -45,12 +45,13 @@ def _retold(text: str, language: str) -> str:
             return known
         if (amount := _amount(text)) is not None:
             return amount
-    if (told := _in_parts(text, language, ".", " ")) != text:
-        return told
-    for form, wanted in _forms(language):  # each is of one sentence
+    for end, between in ((".", " "), ("", "; ")):
+        if (told := _in_parts(text, language, end, between)) != text:
+            return told
+    for form, wanted in _forms(language):
         if match := form.fullmatch(text):
             return wanted.format(**{slot: _retold(told, language) for slot, told in match.groupdict().items()})
-    return _in_parts(_in_parts(text, language, "", "; "), language, "", ", ")
+    return _in_parts(text, language, "", ", ")
 
 
 def _in_parts(text: str, language: str, end: str, between: str) -> str:

@@ -115,6 +115,7 @@ NUMBER_WORDS = {
 OTHERWISE = {
     "less than one case of twenty": "5",  # per cent
     "billion": "10",  # of 100 million
+    "October": "10",
     "November": "11",
     "per dollar": "per 1 dollar",
     "fastest": "1",
