@@ -18,7 +18,7 @@ from anime_growth.claims import about as about_claim
 from anime_growth.describe import in_spans
 from anime_growth.languages import WITHOUT_SPACES, say, spoken
 from anime_growth.quantities import Quantities, Quantity, model_name, series_words
-from anime_growth.retelling import retold
+from anime_growth.retelling import each_retold, retold
 from anime_growth.series import SIGNIFICANT, slug_of
 from anime_growth.trace import Record
 from anime_growth.words import capital, cardinal, counted, listed
@@ -286,7 +286,7 @@ def disagreements(checks: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
                   count=cardinal(check["declared_exceptions"]), all=check["comparisons"])  # fmt: skip
         about = capital(retold(check["check"].replace("_", " ")))
         rows.append(
-            {"about": about, "kind": say("declared exception"), "say": _sentences(but, retold(str(check["reason"])))}
+            {"about": about, "kind": say("declared exception"), "say": _sentences(but, each_retold(str(check["reason"])))}
         )
     for row in verdicts[verdicts["verdict"] == CONTRADICTED].to_dict("records"):
         about = say("Claim {claim}, {article}", claim=row["claim_id"], article=retold(row["article_words"]))

@@ -29,7 +29,7 @@ from anime_growth.errors import InputError
 from anime_growth.languages import BY_TEN_THOUSANDS, ENGLISH, FONTS, font_file, say, speaking, spoken
 from anime_growth.projections import PROBABILITIES
 from anime_growth.quantities import MODEL_WORDS, Quantities
-from anime_growth.retelling import retold, telling
+from anime_growth.retelling import each_retold, retold, telling
 from anime_growth.series import in_every_basis, slug_of
 from anime_growth.trace import Record
 from anime_growth.units import number_text
@@ -254,7 +254,7 @@ def _report(
         "doubts": wrong,
         "gallery": [picture(name, *figures[name]) for name in figures if name not in placed],
         "checks": [
-            {**row, "what": retold(row["what"]), "reason": retold(row["reason"])}
+            {**row, "what": retold(row["what"]), "reason": each_retold(row["reason"])}
             for row in tables["checks"].to_dict("records")
         ],
         "tips": [

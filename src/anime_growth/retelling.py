@@ -30,6 +30,11 @@ def retold(text: str) -> str:
     return text if spoken() == ENGLISH else _retold(text, spoken())
 
 
+def each_retold(cell: str) -> str:
+    """The texts of a table's cell that holds several, each told again."""
+    return say("; ").join(map(retold, cell.split("; ")))
+
+
 @contextmanager
 def telling(text: str) -> Iterator[str]:
     """`text` told again, and inside the language in which it could be told, for the numbers that it takes."""
@@ -45,13 +50,12 @@ def _retold(text: str, language: str) -> str:
             return known
         if (amount := _amount(text)) is not None:
             return amount
-    for end, between in ((".", " "), ("", "; ")):
-        if (told := _in_parts(text, language, end, between)) != text:
-            return told
+    if (told := _in_parts(text, language, ".", " ")) != text:
+        return told
     for form, wanted in _forms(language):
         if match := form.fullmatch(text):
             return wanted.format(**{slot: _retold(told, language) for slot, told in match.groupdict().items()})
-    return _in_parts(text, language, "", ", ")
+    return _in_parts(_in_parts(text, language, "", "; "), language, "", ", ")
 
 
 def _in_parts(text: str, language: str, end: str, between: str) -> str:
