@@ -285,9 +285,8 @@ def disagreements(checks: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
         but = say("{what}, but in {count} of {all} comparisons sources disagree", what=retold(check["what"]),
                   count=cardinal(check["declared_exceptions"]), all=check["comparisons"])  # fmt: skip
         about = capital(retold(check["check"].replace("_", " ")))
-        rows.append(
-            {"about": about, "kind": say("declared exception"), "say": _sentences(but, each_retold(str(check["reason"])))}
-        )
+        told = _sentences(but, each_retold(str(check["reason"])))
+        rows.append({"about": about, "kind": say("declared exception"), "say": told})
     for row in verdicts[verdicts["verdict"] == CONTRADICTED].to_dict("records"):
         about = say("Claim {claim}, {article}", claim=row["claim_id"], article=retold(row["article_words"]))
         said = say("{about}: the article says {stated}", about=about_claim(row), stated=retold(row["stated"]))
