@@ -67,12 +67,17 @@ def say(english: str, **values: object) -> str:
     >>> say("{count} years", count="two")
     'two years'
     """
-    known = (catalogue(name) for name in CATALOGUES[spoken()])
-    text = next((texts[english] for texts in known if english in texts), english)
+    text = translation(english) or english
     try:
         return text.format(**values) if values else text
     except KeyError as problem:
         raise InputError(f"the text {text!r} in language {spoken()}", f"asks for {problem}", AGAIN) from problem
+
+
+def translation(english: str) -> str | None:
+    """What the catalogues of the language of now have for a text; its {fields} are left as they are."""
+    known = (catalogue(name) for name in CATALOGUES[spoken()])
+    return next((texts[english] for texts in known if english in texts), None)
 
 
 @cache

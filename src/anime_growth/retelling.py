@@ -12,7 +12,7 @@ from functools import cache
 from string import Formatter
 
 from anime_growth import units
-from anime_growth.languages import CATALOGUES, ENGLISH, catalogue, say, speaking, spoken
+from anime_growth.languages import CATALOGUES, ENGLISH, catalogue, say, speaking, spoken, translation
 
 # Catalogues, named without language, whose texts with {slots} are forms; elsewhere slots are filled where one is said.
 FORMS = ("labels", "claims", "doubts")
@@ -46,7 +46,7 @@ def telling(text: str) -> Iterator[str]:
 @cache
 def _retold(text: str, language: str) -> str:
     with speaking(language):
-        if (known := say(text)) != text:
+        if known := translation(text):
             return known
         if (amount := _amount(text)) is not None:
             return amount
