@@ -180,13 +180,13 @@ def edit(study: Path) -> Edit:
 def without_japanese(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Texts that are told in Japanese from now on and have no translation, in the order in which they come."""
     missed: list[str] = []
-    known = languages._catalogue("ja")
+    known = languages.translation
 
-    class Listening(dict[str, str]):
-        def get(self, english: str, default: Any = None) -> Any:
-            if english and english not in known:
-                missed.append(english)
-            return known.get(english, default)
+    def listening(english: str) -> str | None:
+        told = known(english)
+        if english and not told and languages.spoken() == "ja":
+            missed.append(english)
+        return told
 
-    monkeypatch.setattr(languages, "_catalogue", lambda language: Listening() if language == "ja" else {})
+    monkeypatch.setattr(languages, "translation", listening)  # that of `say`; what is told again may be no text of ours
     return missed

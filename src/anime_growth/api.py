@@ -34,6 +34,8 @@ TYPES: dict[data_package.Type, Any] = {
 }
 YEARS_AHEAD = 5
 MOST_YEARS_AHEAD = 100
+# What is drawn lies between these, so that its digits have room.
+LEAST_DRAWN, MOST_DRAWN = 1e-12, 1e15
 
 
 # --- results ----------------------------------------------------------------------------------------
@@ -223,10 +225,15 @@ def plot(trend: Trend, source: str = "own figures") -> "Drawing":
     """Draw levels and forecasts of a fitted series in the style of this study; `source` stands below the picture.
 
     The drawing shows itself in a notebook; `svg()` gives the file and `data` what is drawn. Raises InputError for
-    anything but a fitted series.
+    anything but a fitted series, and for numbers with more digits than a picture has room for.
     """
     from anime_growth.figures import own  # only here, where something is drawn
 
     if not isinstance(trend, Trend):
         raise InputError(f"trend of type {type(trend).__name__}", "is no fitted series", "Give what `fit` returns")
+    drawn = [*trend.levels, *trend.forecasts.to_numpy().ravel()]
+    if not LEAST_DRAWN <= min(drawn) <= max(drawn) <= MOST_DRAWN:
+        do = "Give levels in another unit, or forecast fewer years"
+        what = f"has levels or forecasts that are not between {LEAST_DRAWN:g} and {MOST_DRAWN:g}"
+        raise InputError(f"series {trend.name}", what, do)
     return own.outlook(trend.name, trend.model, trend.text, trend.levels, trend.forecasts, one_line(source))

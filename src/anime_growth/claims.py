@@ -15,7 +15,9 @@ import pandas as pd
 
 from anime_growth import codebook, expressions, rules, units
 from anime_growth.errors import InputError
+from anime_growth.languages import ENGLISH, say, speaking
 from anime_growth.quantities import Quantities
+from anime_growth.retelling import retold
 from anime_growth.rules import Article, Dollars, Rule
 from anime_growth.trace import raw_behind
 from anime_growth.units import Amount, Unit
@@ -378,6 +380,30 @@ def table(articles: Iterable[Article]) -> pd.DataFrame:
     """The claims of several articles as one tidy table, with the address of each raw row."""
     frames = [article.claims.assign(article=article.name) for article in articles]
     return pd.concat(frames, ignore_index=True).drop(columns="raw_line")
+
+
+def about(row: Mapping[str, Any]) -> str:
+    """What a claim is about, in the language of now, from its row in the table of verdicts."""
+    told = say("{subject}, {measure}", subject=retold(row["subject"]), measure=retold(row["measure"]))
+    period = str(row["period"])
+    when = say("{year}", year=period) if period.isdecimal() else retold(period)
+    return told + (say(" ({period})", period=when) if period else "")
+
+
+def computed_parts(text: str, evidence: Iterable[str], q: Quantities) -> list[tuple[str, str, str]]:
+    """What a verdict says was computed, part by part, in the language of now: label, value, key of the quantity.
+
+    A value that is no quantity by itself has neither label nor key.
+    """
+    with speaking(ENGLISH):  # as `judge` wrote it
+        known = {f"{q[key].label}: {q[key].text}": key for key in evidence if key in q}
+    return [
+        (say("{label}: ", label=retold(q[known[part]].label)), q[known[part]].text, known[part])
+        if part in known
+        else ("", retold(part), "")
+        for part in text.split("; ")
+        if part
+    ]
 
 
 def dollar_rates(verdicts: pd.DataFrame, q: Quantities) -> pd.DataFrame:

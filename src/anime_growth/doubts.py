@@ -1,8 +1,8 @@
 """How the study could be wrong, found in its own tables: breaks, weak rows, failed diagnostics, disagreements.
 
-Each function returns a table with the columns about, kind, say (a sentence in which {key} stands for
-a quantity), sources (ids joined by "; ") and note (id of the register's note, else empty). What is
-not found leaves no row.
+Each function returns a table with the columns about, kind, say (sentences in which {key} stands for
+a quantity), sources (ids joined by "; ") and note (id of the register's note, else empty), in the
+language of now. What is not found leaves no row.
 """
 
 import re
@@ -15,12 +15,14 @@ import pandas as pd
 from anime_growth import cells, rules, units
 from anime_growth.backtest import COVERAGES, FEWEST_JUDGED, TOO_NARROW
 from anime_growth.claims import CONTRADICTED
+from anime_growth.claims import about as about_claim
 from anime_growth.describe import in_spans
-from anime_growth.languages import say
+from anime_growth.languages import WITHOUT_SPACES, say, spoken
 from anime_growth.quantities import Quantities, Quantity, model_name, series_words
+from anime_growth.retelling import each_retold, retold
 from anime_growth.series import SIGNIFICANT, slug_of
 from anime_growth.trace import Record
-from anime_growth.words import capital, cardinal, listed
+from anime_growth.words import capital, cardinal, counted, listed
 
 COLUMNS = ["about", "kind", "say", "sources", "note"]
 # Durbin-Watson of errors that neither follow one another nor alternate, and how far from it is alarming.
@@ -56,11 +58,12 @@ def _table(rows: list[dict[str, str]]) -> pd.DataFrame:
 
 
 def _sentences(*texts: str) -> str:
-    return " ".join(capital(text).rstrip(".") + "." for text in texts if text)
+    end, between = ("。", "") if spoken() in WITHOUT_SPACES else (".", " ")
+    return between.join(capital(text).rstrip(end) + end for text in texts if text)
 
 
 def _example(q: Mapping[str, Quantity], key: str) -> str:
-    return f"{{{key}}} ({q[key].label})"
+    return say("{number} ({label})", number=f"{{{key}}}", label=retold(q[key].label))
 
 
 # --- breaks ---------------------------------------------------------------------------------------
@@ -75,15 +78,19 @@ def across_breaks(breaks: pd.DataFrame, q: Quantities, shown: Iterable[str]) -> 
         about, touched = [], list[str]()
         for series, year in zip(entries["series"], entries["year"], strict=True):
             dated = not pd.isna(year)
-            about.append(series_words(series) + (f", {year:.0f}" if dated else ""))
+            name = series_words(series)
+            about.append(say("{series}, {year}", series=name, year=f"{year:.0f}") if dated else name)
             touched += _touched(series, int(year), q, shown) if dated else []
         row = entries.iloc[0]
         numbers = listed([_example(q, key) for key in dict.fromkeys(touched)])
         rows.append(
             {
-                "about": capital("; ".join(about)),
-                "kind": f"{row['kind']}, {'documented' if row['is_documented'] else 'inferred'}",
-                "say": _sentences(str(row["finding"]), f"growth figures that it touches: {numbers}" if numbers else ""),
+                "about": capital(say("; ").join(about)),
+                "kind": say(", ").join([say(row["kind"]), say("documented" if row["is_documented"] else "inferred")]),
+                "say": _sentences(
+                    retold(str(row["finding"])),
+                    say("growth figures that it touches: {numbers}", numbers=numbers) if numbers else "",
+                ),
                 "sources": "; ".join(dict.fromkeys(entries["source_id"])),
                 "note": str(note),
             }
@@ -122,16 +129,19 @@ def weak_rows(shown: Iterable[str], record: Record) -> pd.DataFrame:
     ):
         raw = [cell for name in observed for cell in record.raw_inputs(name)]
         alone = sum(not cell["also"] for cell in raw)
-        single = f", {'' if alone == len(raw) else f'{cardinal(alone)} of them '}with one source named" if alone else ""
         numbers = [key for key in shown if any(key in keys for keys in observed.values())]
         examples = listed([_example(record.q, key) for key in _telling(numbers, series, record.q)[:EXAMPLES]])
         rows.append(
             {
                 "about": capital(series_words(series)),
-                "kind": f"{confidence} confidence{', exploratory' if confidence == cells.CONFIDENCE[0] else ''}",
+                "kind": say(f"{confidence} confidence") + (say(", exploratory") if _is_lowest(confidence) else ""),
                 "say": _sentences(
-                    f"{cardinal(len(raw))} cell{'' if len(raw) == 1 else 's'} ({_periods(observed)}){single}",
-                    f"{_of(len(numbers), len(shown))} rest on {'it' if len(raw) == 1 else 'them'}, such as {examples}",
+                    _cells(len(raw), alone, _periods(observed)),
+                    say(
+                        "{numbers} rest on them, such as {examples}",
+                        numbers=_of(len(numbers), len(shown)),
+                        examples=examples,
+                    ),
                 ),
                 "sources": "; ".join(sorted({cell["source_id"] for cell in raw})),
             }
@@ -146,15 +156,31 @@ def _telling(keys: list[str], series: str, q: Mapping[str, Quantity]) -> list[st
     return own + others or keys
 
 
+def _is_lowest(confidence: str) -> bool:
+    return confidence == cells.CONFIDENCE[0]
+
+
+def _cells(count: int, alone: int, periods: str) -> str:
+    """How many raw cells there are and how many of them have one source."""
+    told = {"cells": counted(count, "cell"), "periods": periods, "alone": cardinal(alone)}
+    if alone in (0, count):
+        return say("{cells} ({periods}), with one source named" if alone else "{cells} ({periods})", **told)
+    return say("{cells} ({periods}), {alone} of them with one source named", **told)
+
+
 def _of(count: int, whole: int) -> str:
-    return f"{count} of the {whole} numbers shown"
+    return say("{count} of the {whole} numbers shown", count=count, whole=whole)
 
 
 def _weakest(shown: list[str], q: Mapping[str, Quantity]) -> dict[str, str]:
     """How many of all numbers shown rest on a weak row anywhere."""
     counts = {name: sum(q[key].confidence == name for key in shown) for name in cells.CONFIDENCE[:-1]}
-    told = [f"{_of(count, len(shown))} rest on a row of {name} confidence" for name, count in counts.items() if count]
-    return {"about": "All numbers shown", "kind": "weakest row", "say": _sentences(f"{'; '.join(told)} at the weakest")}
+    told = [
+        say("{numbers} rest on a row of {confidence} at the weakest", numbers=_of(count, len(shown)),
+            confidence=say(f"{name} confidence"))
+        for name, count in counts.items() if count
+    ]  # fmt: skip
+    return {"about": say("All numbers shown"), "kind": say("weakest row"), "say": _sentences(say("; ").join(told))}
 
 
 def _periods(keys: Iterable[str]) -> str:
@@ -186,8 +212,8 @@ def failed_diagnostics(trends: pd.DataFrame, scores: pd.DataFrame, q: Quantities
     return _table(known)
 
 
-def _row(model: str, kind: str, say: str) -> dict[str, str]:
-    return {"about": capital(model_name(model)), "kind": kind, "say": _sentences(say)}
+def _row(model: str, kind: str, told: str) -> dict[str, str]:
+    return {"about": capital(model_name(model)), "kind": kind, "say": _sentences(told)}
 
 
 def _refused(trends: pd.DataFrame) -> list[dict[str, str]]:
@@ -196,8 +222,8 @@ def _refused(trends: pd.DataFrame) -> list[dict[str, str]]:
     return [
         {
             "about": capital(listed([model_name(model) for model in rows["model"]])),
-            "kind": "no estimate",
-            "say": _sentences(str(remark)),
+            "kind": say("no estimate"),
+            "say": _sentences(retold(str(remark))),
         }
         for remark, rows in told.groupby("remark")
     ]
@@ -207,15 +233,22 @@ def _residuals(fit: Mapping[str, Any], base: str) -> list[dict[str, str]]:
     rows, model = [], fit["model"]
     remark = "" if pd.isna(fit["remark"]) else str(fit["remark"])
     if remark and not remark.startswith("not fitted"):
-        rows.append(_row(model, "estimate", remark))
+        rows.append(_row(model, say("estimate"), retold(remark)))
     watson, ljung, bera = fit.get("durbin_watson"), fit.get("ljung_box_p"), fit.get("jarque_bera_p")
     if _below(ljung) or (watson is not None and abs(watson - UNCORRELATED) > ALARMING):
         follow = watson is not None and watson < UNCORRELATED
-        said = "follow one another, so that its interval is too narrow" if follow else "alternate"
-        tests = f"Durbin-Watson {{{base}.durbin_watson}}, Ljung-Box p {{{base}.ljung_box_p}}"
-        rows.append(_row(model, "autocorrelation", f"its errors {said}: {tests}"))
+        tests = {"watson": f"{{{base}.durbin_watson}}", "ljung": f"{{{base}.ljung_box_p}}"}
+        told = say(
+            "its errors follow one another, so that its interval is too narrow: "
+            "Durbin-Watson {watson}, Ljung-Box p {ljung}"
+            if follow
+            else "its errors alternate: Durbin-Watson {watson}, Ljung-Box p {ljung}",
+            **tests,
+        )
+        rows.append(_row(model, say("autocorrelation"), told))
     if _below(bera):
-        rows.append(_row(model, "normality", f"its errors are not normal: Jarque-Bera p {{{base}.jarque_bera_p}}"))
+        told = say("its errors are not normal: Jarque-Bera p {bera}", bera=f"{{{base}.jarque_bera_p}}")
+        rows.append(_row(model, say("normality"), told))
     return rows
 
 
@@ -225,7 +258,8 @@ def _below(p: float | None) -> bool:
 
 def _ahead(horizons: Iterable[int]) -> str:
     numbers = list(horizons)
-    return f"{listed([cardinal(number) for number in numbers])} year{'' if numbers == [1] else 's'} ahead"
+    told = listed([cardinal(number) for number in numbers])
+    return say("{count} year ahead" if numbers == [1] else "{count} years ahead", count=told)
 
 
 def _too_narrow(own: pd.DataFrame, base: str) -> list[dict[str, str]]:
@@ -234,8 +268,9 @@ def _too_narrow(own: pd.DataFrame, base: str) -> list[dict[str, str]]:
         failed = [int(horizon) for horizon in own.loc[own[f"narrow{name}"] == TOO_NARROW, "horizon"]]
         if failed:
             held = listed([f"{{{base}.cover{name}.h{horizon}}}" for horizon in failed])
-            told.append(f"its {name} % interval held only {held} of outcomes {_ahead(failed)}")
-    return [_row(own["model"].iloc[0], "interval too narrow", "; ".join(told))] if told else []
+            said = "its {width} % interval held only {held} of outcomes {ahead}"
+            told.append(say(said, width=name, held=held, ahead=_ahead(failed)))
+    return [_row(own["model"].iloc[0], say("interval too narrow"), say("; ").join(told))] if told else []
 
 
 def _worse_than_drift(own: pd.DataFrame, base: str) -> list[dict[str, str]]:
@@ -243,9 +278,14 @@ def _worse_than_drift(own: pd.DataFrame, base: str) -> list[dict[str, str]]:
     if not lost or own["model"].iloc[0] == "drift":
         return []
     times = listed([f"{{{base}.male_to_drift.h{horizon}}}" for horizon in lost])
-    where = "at every horizon" if len(lost) == len(own) else "at some horizons"
-    say = f"it forecast the past worse than drift {where}: its errors were {times} times as large {_ahead(lost)}"
-    return [_row(own["model"].iloc[0], "loses to drift", say)]
+    told = say(
+        "it forecast the past worse than drift at every horizon: its errors were {times} times as large {ahead}"
+        if len(lost) == len(own)
+        else "it forecast the past worse than drift at some horizons: its errors were {times} times as large {ahead}",
+        times=times,
+        ahead=_ahead(lost),
+    )
+    return [_row(own["model"].iloc[0], say("loses to drift"), told)]
 
 
 # --- disagreements --------------------------------------------------------------------------------
@@ -256,13 +296,16 @@ def disagreements(checks: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for check in checks[checks["declared_exceptions"] > 0].to_dict("records"):
-        count = f"{cardinal(check['declared_exceptions'])} of {check['comparisons']} comparisons"
-        say = _sentences(f"{check['what']}, but in {count} sources disagree", str(check["reason"]))
-        rows.append({"about": capital(check["check"].replace("_", " ")), "kind": "declared exception", "say": say})
+        but = say("{what}, but in {count} of {all} comparisons sources disagree", what=retold(check["what"]),
+                  count=cardinal(check["declared_exceptions"]), all=check["comparisons"])  # fmt: skip
+        about = capital(retold(check["check"].replace("_", " ")))
+        told = _sentences(but, each_retold(str(check["reason"])))
+        rows.append({"about": about, "kind": say("declared exception"), "say": told})
     for row in verdicts[verdicts["verdict"] == CONTRADICTED].to_dict("records"):
-        say = _sentences(f"{row['subject']}, {row['measure']}: the article says {row['stated']}", caveat(row))
-        about = f"Claim {row['claim_id']}, {row['article_words']}"
-        rows.append({"about": about, "kind": CONTRADICTED, "say": say, "sources": row["sources"]})
+        about = say("Claim {claim}, {article}", claim=row["claim_id"], article=retold(row["article_words"]))
+        said = say("{about}: the article says {stated}", about=about_claim(row), stated=retold(row["stated"]))
+        told = _sentences(said, retold(caveat(row)))
+        rows.append({"about": about, "kind": say(CONTRADICTED), "say": told, "sources": row["sources"]})
     return _table(rows)
 
 
@@ -292,10 +335,10 @@ def _other_levels(exports: pd.DataFrame, editions: pd.DataFrame, q: Quantities) 
             told = units.in_words(other, units.JPY_100M, units.JPY_100M.digits)
             release = f"{row.source_id} ({row.release})"
             yield {
-                "about": capital(f"{series_words(series)}, {row.year}"),
+                "about": capital(say("{series}, {year}", series=series_words(series), year=row.year)),
                 "say": _sentences(
                     say("{source} prints {other}, the study uses {own}", source=release, other=told, own=f"{{{key}}}"),
-                    row.note,
+                    retold(row.note),
                 ),
                 "sources": "; ".join(dict.fromkeys([row.source_id, *own])),
             }
@@ -315,8 +358,8 @@ def _other_growths(breaks: pd.DataFrame, q: Quantities) -> Iterator[dict[str, st
                     source=row.source_id, other=stated.replace("-", "−"), own=_example(q, nearest),
                 )  # fmt: skip
                 yield {
-                    "about": capital(f"{series_words(row.series)}, {year}"),
-                    "say": _sentences(finds, str(row.finding)),
+                    "about": capital(say("{series}, {year}", series=series_words(row.series), year=year)),
+                    "say": _sentences(finds, retold(str(row.finding))),
                     "sources": row.source_id,
                 }
 
@@ -344,28 +387,34 @@ def slips(found: pd.DataFrame | None) -> pd.DataFrame:
     `found` is canary.table's table as it was published, none where there is none.
     """
     if found is None:
-        say = "The published results hold no table of slips; `anime-growth publish` makes it."
-        return _table([{"about": "Slips in raw cells", "kind": "not yet known", "say": say}])
-    tried = (
+        told = say("The published results hold no table of slips; `anime-growth publish` makes it.")
+        return _table([{"about": say("Slips in raw cells"), "kind": say("not yet known"), "say": told}])
+    tried = say(
         "each slip was made by itself in a copy of the figures: a number a tenth larger, digits or letters swapped, a "
         "row deleted, another unit; the files' hashes were kept in step, as they would notice every edit"
     )
-    rows = [{"about": "Slips in raw cells", "kind": "what was tried", "say": _sentences(tried)}]
-    rows += [
-        {"about": about, "kind": "share noticed", "say": _share(chosen)}
-        for about, chosen in (
-            ("Raw cells under the README's finding", found[found["under"] == "finding"]),
-            ("Raw cells under the finding or the narrative", found),
-        )
+    rows = [
+        {"about": say("Slips in raw cells"), "kind": say("what was tried"), "say": _sentences(tried)},
+        {
+            "about": say("Raw cells under the README's finding"),
+            "kind": say("share noticed"),
+            "say": _share(found[found["under"] == "finding"]),
+        },
+        {
+            "about": say("Raw cells under the finding or the narrative"),
+            "kind": say("share noticed"),
+            "say": _share(found),
+        },
     ]
     for slip in found[found["noticed_by"] == ""].to_dict("records"):
         parts = cells.parse(slip["cell"])
         row = ", ".join(f"{name} {text}" for name, text in parts["row"].items())
-        typed = f"{slip['after']} for {slip['before']}" if slip["after"] else slip["before"]
-        say = _sentences(
-            f"in {parts['file']}, {row}, {slip['column']}: {typed}", slip["reason"] or "the reason is not known"
+        typed = say("{after} for {before}", **slip) if slip["after"] else slip["before"]
+        told = _sentences(
+            say("in {file}, {row}, {column}: {typed}", **{**parts, **slip, "row": row, "typed": typed}),
+            retold(slip["reason"]) or say("the reason is not known"),
         )
-        rows.append({"about": capital(slip["change"]), "kind": "not noticed", "say": say})
+        rows.append({"about": capital(say(slip["change"])), "kind": say("not noticed"), "say": told})
     return _table(rows)
 
 
@@ -376,16 +425,21 @@ def _share(found: pd.DataFrame) -> str:
     def of(names: Iterable[str]) -> str:
         count = sum(int(counts.get(name, 0)) for name in names)
         if not len(found):
-            return "none"
+            return say("none")
         share = round(100 * count / len(found), 1)
         return f"{count} ({share if count == len(found) else min(share, 99.9):g} %)"  # a hundred per cent is all
 
     def told(names: list[str]) -> str:
-        return listed([f"{counts[name]} {NOTICES[name]}" for name in names if name in counts])
+        return listed([say(f"{{count}} {NOTICES[name]}", count=counts[name]) for name in names if name in counts])
 
     at_once, beside = ([name for name in NOTICES if (name in AT_ONCE) is is_at_once] for is_at_once in (True, False))
     return _sentences(
-        f"of {len(found)} slips in {found['cell'].nunique()} cells {of(NOTICES)} were noticed in the published run",
-        f"{of(at_once)} at once: {told(at_once)}",
-        f"{of(beside)} only beside the published results: {told(beside)}",
+        say(
+            "of {slips} slips in {cells} cells {noticed} were noticed in the published run",
+            slips=len(found),
+            cells=found["cell"].nunique(),
+            noticed=of(NOTICES),
+        ),
+        say("{count} at once: {those}", count=of(at_once), those=told(at_once)),
+        say("{count} only beside the published results: {those}", count=of(beside), those=told(beside)),
     )

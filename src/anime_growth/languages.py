@@ -22,7 +22,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 # Language -> its catalogues, named in full, so that a step runs again when one that it reads has changed.
 CATALOGUES = {
     ENGLISH: (),
-    "ja": ("words.ja.yml", "figures.ja.yml", "report.ja.yml"),
+    "ja": ("words.ja.yml", "figures.ja.yml", "report.ja.yml", "labels.ja.yml", "claims.ja.yml", "doubts.ja.yml"),
 }
 # The font of those that common fonts cannot write: its name, its package and its file there.
 FONTS = {"ja": ("IPAexGothic", "matplotlib_fontja", "fonts/ipaexg.ttf")}
@@ -47,7 +47,8 @@ def speaking(language: str) -> Iterator[None]:
     >>> say("overseas")
     'overseas'
     """
-    _catalogue(language)
+    for name in CATALOGUES[language]:
+        catalogue(name)
     before = _spoken.set(language)
     try:
         yield
@@ -66,17 +67,23 @@ def say(english: str, **values: object) -> str:
     >>> say("{count} years", count="two")
     'two years'
     """
-    text = _catalogue(spoken()).get(english, english)
+    text = translation(english) or english
     try:
         return text.format(**values) if values else text
     except KeyError as problem:
         raise InputError(f"the text {text!r} in language {spoken()}", f"asks for {problem}", AGAIN) from problem
 
 
+def translation(english: str) -> str | None:
+    """What the catalogues of the language of now have for a text; its {fields} are left as they are."""
+    known = (catalogue(name) for name in CATALOGUES[spoken()])
+    return next((texts[english] for texts in known if english in texts), None)
+
+
 @cache
-def _catalogue(language: str) -> Mapping[str, str]:
-    """English text -> the same in `language`. Raises InputError where a catalogue is missing or damaged."""
-    return dict(pair for name in CATALOGUES[language] for pair in _read(TEMPLATES / name))
+def catalogue(name: str) -> Mapping[str, str]:
+    """English text -> its translation, of one catalogue. Raises InputError where it is missing or damaged."""
+    return dict(_read(TEMPLATES / name))
 
 
 def _read(path: Path) -> Iterator[tuple[str, str]]:

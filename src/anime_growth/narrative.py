@@ -24,6 +24,7 @@ from anime_growth.describe import contiguous, in_spans
 from anime_growth.errors import InputError
 from anime_growth.languages import AGAIN, ENGLISH, TEMPLATES, WITHOUT_SPACES, say, speaking
 from anime_growth.quantities import MODEL_WORDS, Quantities, Quantity, model_name
+from anime_growth.retelling import retold, telling
 from anime_growth.series import ALTERNATING, LATER_STARTS, SIGNIFICANT, named, slug_of
 
 _IN_BRACES = re.compile(r"(\{[^{}]*\})")
@@ -231,25 +232,27 @@ class Teller:
 
     # --- text that holds numbers ---
     def filled(self, sentence: str) -> str:
-        """A sentence out of rules.yml, in the article's own language, with each {key} replaced by the quantity."""
-        with speaking(ENGLISH):
-            return self._filled(sentence)
-
-    def _filled(self, sentence: str) -> str:
-        pieces = _IN_BRACES.split(sentence)
-        if self.as_html:
-            return Markup("").join(
-                links.filled(piece, self.q) if _IN_BRACES.fullmatch(piece) else self.said(piece) for piece in pieces
+        """A sentence out of rules.yml with each {key} replaced by the quantity."""
+        with telling(sentence) as told:
+            pieces = _IN_BRACES.split(told)
+            if self.as_html:
+                return Markup("").join(
+                    links.filled(piece, self.q) if _IN_BRACES.fullmatch(piece) else self._quoted(piece)
+                    for piece in pieces
+                )
+            return "".join(
+                rules.filled(piece, lambda key, unit: self.q[key].text_in(unit))
+                if _IN_BRACES.fullmatch(piece)
+                else self._quoted(piece)
+                for piece in pieces
             )
-        return "".join(
-            rules.filled(piece, lambda key, unit: self.q[key].text_in(unit))
-            if _IN_BRACES.fullmatch(piece)
-            else self.said(piece)
-            for piece in pieces
-        )
 
     def said(self, text: str) -> str:
-        """Words out of claims.csv or rules.yml as plain text: nothing in them is Markdown or HTML."""
+        """Words out of claims.csv, rules.yml or the register."""
+        return self._quoted(retold(text))
+
+    def _quoted(self, text: str) -> str:
+        """Plain text: nothing in it is Markdown or HTML."""
         if self.as_html:
             return Markup(_MARKDOWN.sub(r"\\\g<0>", str(Markup.escape(text))))
         return _MARKDOWN_OR_HTML.sub(r"\\\g<0>", text)

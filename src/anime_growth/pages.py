@@ -96,7 +96,7 @@ def _articles(folder: Path) -> Iterator[tuple[str, str]]:
         claims = report.verdict_rows(rows, record.q)
         shown = dict.fromkeys(key for row in claims for key in _keys(row) if key in record.q)
         ids = sorted({source for row in claims for source in row["sources"]})
-        words = say(claims[0]["article_words"])
+        words = claims[0]["article_words"]
         context = {
             "words": words,
             "verdicts": claims,

@@ -19,9 +19,10 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from anime_growth import links, paths, records, trace, words
+from anime_growth import claims, doubts, links, paths, records, trace, words
 from anime_growth.errors import InputError
 from anime_growth.languages import ENGLISH, say, speaking, spoken
+from anime_growth.retelling import retold, telling
 
 if TYPE_CHECKING:
     from markdown_it.tree import SyntaxTreeNode
@@ -199,11 +200,13 @@ def _articles(record: trace.Record) -> list[dict[str, Any]]:
     """Each article in words, with a row of the table of verdicts for each of its claims."""
     found: dict[str, dict[str, Any]] = {}
     for row in record.verdicts.values():
-        period = f" ({row['period']})" if row["period"] else ""
-        about = f"{row['subject']}, {row['measure']}{period}"
+        parts = claims.computed_parts(row["computed"], links.split(row["evidence"]), record.q)
+        computed = say("; ").join(label + told for label, told, _ in parts)
         verdict = say(row["verdict"].replace("_", " "))
-        shown = [row["claim_id"], about, row["stated"], row["computed"], verdict, row["caveat"]]
-        name = say("Claims of {article}", article=say(row["article_words"]))
+        with telling(doubts.caveat(row)) as told:
+            why = links.filled(told, record.q).striptags()
+        shown = [row["claim_id"], claims.about(row), retold(row["stated"]), computed, verdict, why]
+        name = say("Claims of {article}", article=retold(row["article_words"]))
         found.setdefault(row["article"], {"name": name, "claims": []})["claims"].append(shown)
     return list(found.values())
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from anime_growth import arithmetic, cells, units
 from anime_growth.errors import InputError
 from anime_growth.languages import say
+from anime_growth.retelling import retold
 from anime_growth.units import Unit
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ SERIES_WORDS = {
     "studio.overseas": "studios' overseas receipts",
     "studio.domestic": "studios' domestic receipts",
     "studio.total": "studios' receipts",
+}
+
+# What other series begin with.
+FAMILY_WORDS = {
+    "article": "claims of the article ",
+    "category": "category ",
+    "content": "overseas sales of content, ",
+    "exports": "exports of ",
+    "market_cap": "market value of ",
 }
 
 MODEL_WORDS = {
@@ -63,8 +73,7 @@ def series_words(name: str) -> str:
     if name in SERIES_WORDS:
         return say(SERIES_WORDS[name])
     family, _, rest = name.partition(".")
-    said = {"content": "overseas sales of content, ", "category": "category "}.get(family, f"{family} ")
-    return f"{said}{rest}".replace("_", " ")
+    return retold(f"{FAMILY_WORDS.get(family, f'{family} ')}{rest}".replace("_", " "))
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,12 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from anime_growth import cells, codebook, doubts, links, narrative, paths, trace, units
-from anime_growth.claims import VERDICTS
+from anime_growth.claims import VERDICTS, about, computed_parts
 from anime_growth.errors import InputError
 from anime_growth.languages import BY_TEN_THOUSANDS, ENGLISH, FONTS, font_file, say, speaking, spoken
 from anime_growth.projections import PROBABILITIES
 from anime_growth.quantities import MODEL_WORDS, Quantities
+from anime_growth.retelling import each_retold, retold, telling
 from anime_growth.series import in_every_basis, slug_of
 from anime_growth.trace import Record
 from anime_growth.units import number_text
@@ -90,7 +91,7 @@ def model_texts(trends: pd.DataFrame, scores: pd.DataFrame) -> list[dict[str, st
         trends = trends.join(at, on="model")
     rows = []
     for record in trends.to_dict("records"):
-        row = {"model": say(MODEL_WORDS[record["model"]]), "remark": str(record.get("remark") or "")}
+        row = {"model": say(MODEL_WORDS[record["model"]]), "remark": retold(str(record.get("remark") or ""))}
         for column, (_, digits, _) in MODEL_COLUMNS.items():
             value = record.get(column)
             row[column] = "–" if value is None or pd.isna(value) else number_text(float(value), digits)
@@ -115,8 +116,7 @@ def verdict_rows(verdicts: pd.DataFrame, q: Quantities) -> list[dict[str, Any]]:
 
     `key` names the judgement on the trace page: `claim.<article>.<claim_id>`.
     """
-    with speaking(ENGLISH):  # as verdicts.csv and rules.yml tell them
-        return [_verdict_row(row, q) for row in verdicts.to_dict("records")]
+    return [_verdict_row(row, q) for row in verdicts.to_dict("records")]
 
 
 def _verdict_row(row: Mapping[str, Any], q: Quantities) -> dict[str, Any]:
@@ -126,31 +126,32 @@ def _verdict_row(row: Mapping[str, Any], q: Quantities) -> dict[str, Any]:
         "evidence": evidence,
         "sources": links.split(row["sources"]),
         "computed": _computed(row["computed"], key, evidence, q),
-        "caveat": links.filled(doubts.caveat(row), q),
+        "caveat": _filled(doubts.caveat(row), q),
+        "about": about(row),
+        "stated": retold(row["stated"]),
+        "article_words": retold(row["article_words"]),
     }
     return {**row, **shown}
 
 
 def _computed(text: str, claim: str, evidence: list[str], q: Quantities) -> Markup:
     """A computed value with its provenance: what reads as a quantity links to it, the rest to the claim's judgement."""
-    known = {f"{q[key].label}: {q[key].text}": key for key in evidence if key in q}
-    parts = []
-    for part in links.split(text):
-        if part in known:
-            item = q[known[part]]
-            parts.append(Markup.escape(f"{item.label}: ") + links.number(item.key, item.text))
-        else:
-            parts.append(links.number(claim, part))
-    return Markup("; ").join(parts)
+    parts = computed_parts(text, evidence, q)
+    return Markup(say("; ")).join(Markup.escape(label) + links.number(key or claim, told) for label, told, key in parts)
+
+
+def _filled(sentence: str, q: Quantities) -> Markup:
+    """A sentence of the tables told again, its numbers linked."""
+    with telling(sentence) as told:
+        return links.filled(told, q)
 
 
 def doubt_rows(found: pd.DataFrame, q: Quantities) -> list[dict[str, Any]]:
     """A table of doubts with its numbers linked."""
-    with speaking(ENGLISH):  # as doubts tells them
-        return [
-            row | {"say": links.filled(row["say"], q), "sources": links.split(row["sources"])}
-            for row in found.to_dict("records")
-        ]
+    return [
+        row | {"say": links.filled(row["say"], q), "sources": links.split(row["sources"])}
+        for row in found.to_dict("records")
+    ]
 
 
 def published_slips() -> pd.DataFrame | None:
@@ -217,14 +218,13 @@ def _report(
     narrated = _rendered(told, figures)
     claims = verdict_rows(verdicts, q)
     models = model_rows(trends, scores, q)
-    with speaking(ENGLISH):
-        tried = {
-            "Breaks in the series": doubts.across_breaks(tables["breaks"], q, links.keys_in(told)),
-            "Diagnostics that failed": doubts.failed_diagnostics(trends, scores, q),
-            "Sources that disagree": pd.concat(
-                [doubts.other_readings(tables, q), doubts.disagreements(tables["checks"], verdicts)]
-            ),
-        }
+    tried = {
+        "Breaks in the series": doubts.across_breaks(tables["breaks"], q, links.keys_in(told)),
+        "Diagnostics that failed": doubts.failed_diagnostics(trends, scores, q),
+        "Sources that disagree": pd.concat(
+            [doubts.other_readings(tables, q), doubts.disagreements(tables["checks"], verdicts)]
+        ),
+    }
     wrong = {title: doubt_rows(found, q) for title, found in tried.items()}
     linked = [
         narrated,
@@ -234,9 +234,8 @@ def _report(
     ]
     evidence = (key for row in claims for key in row["evidence"])
     shown = list(dict.fromkeys(key for key in (*links.keys_in("".join(linked)), *evidence) if key in q))
-    with speaking(ENGLISH):
-        wrong["Numbers that rest on weak rows"] = doubt_rows(doubts.weak_rows(shown, record), q)
-        wrong["Slips in the raw figures"] = doubt_rows(doubts.slips(published_slips()), q)
+    wrong["Numbers that rest on weak rows"] = doubt_rows(doubts.weak_rows(shown, record), q)
+    wrong["Slips in the raw figures"] = doubt_rows(doubts.slips(published_slips()), q)
     rows = [*claims, *(row for table in wrong.values() for row in table)]
     ids = {name for row in rows for name in row["sources"]}
     placed = set(narrative.placed(told))
@@ -252,7 +251,10 @@ def _report(
         "model_note": MODEL_NOTE,
         "doubts": wrong,
         "gallery": [picture(name, *figures[name]) for name in figures if name not in placed],
-        "checks": tables["checks"].to_dict("records"),
+        "checks": [
+            {**row, "what": retold(row["what"]), "reason": each_retold(row["reason"])}
+            for row in tables["checks"].to_dict("records")
+        ],
         "tips": [
             *(tip(key, record) for key in shown),
             *(claim_tip(row, record) for row in claims if row["computed"]),
@@ -392,20 +394,30 @@ def tip(key: str, record: Record) -> dict[str, str]:
     trust = [
         say("edition {edition}", edition=edition) if edition else "",
         say(f"{item.confidence} confidence"),
-        ", ".join(item.caveats),
+        say(", ").join(map(retold, item.caveats)),
     ]
     method = record.method(key) if len(record.method(key)) <= TITLE_LENGTH else record.method(key).split("(")[0]
-    made = (say("unit: {unit}", unit=item.unit), say("method: {method}", method=method))
+    made = (say("unit: {unit}", unit=item.unit), say("method: {method}", method=retold(method)))
     told = " · ".join(part for part in (*made, *trust) if part)
-    return {"key": key, "label": item.label, "told": told, "sources": _first_source(record.source_ids(key), record)}
+    return {
+        "key": key,
+        "label": retold(item.label),
+        "told": told,
+        "sources": _first_source(record.source_ids(key), record),
+    }
 
 
 def claim_tip(row: Mapping[str, Any], record: Record) -> dict[str, str]:
     """The same of the value that was computed for a claim."""
-    label = say("value computed for claim {claim}, {article}", claim=row["claim_id"], article=row["article_words"])
+    label = say(
+        "value computed for claim {claim}, {article}: {about}",
+        claim=row["claim_id"],
+        article=row["article_words"],
+        about=row["about"],
+    )
     return {
         "key": row["key"],
-        "label": f"{label}: {row['subject']}, {row['measure']}",
+        "label": label,
         "told": say("method: the claim's rule in rules.yml, from {keys}", keys=", ".join(row["evidence"])),
         "sources": _first_source(row["sources"], record),
     }
@@ -483,8 +495,8 @@ def _section(key: str, record: Record) -> dict[str, Any]:
         "key": key,
         "text": item.text,
         "exact": f"{item.value:.12g} {item.unit}",
-        "label": item.label,
-        "method": record.method(key),
+        "label": retold(item.label),
+        "method": retold(record.method(key)),
         "edition": record.edition(key),
         "confidence": item.confidence,
         "caveats": item.caveats,
@@ -546,6 +558,7 @@ def as_page(template: str, context: Mapping[str, Any], *more: str) -> str:
         "anchor": anchor,
         "language": spoken(),
         "_": _said,
+        "retold": retold,
         "english": Markup(' lang="en"') if spoken() != ENGLISH else "",
     }
     page = narrative.template(template).render(**{**around, **context})

@@ -364,6 +364,8 @@ def describe(folder: Path, accessed: str = "") -> dict[str, Any]:
     """
     if accessed and not _is_date(accessed):
         raise InputError(f"--accessed {accessed}", "is no day", "Write for example 2026-11-30")
+    if not folder.is_dir():
+        raise InputError(paths.shown(folder), "is no folder", "Put the new edition's figures there first")
     # The package of another edition comes first; a folder's own serves where there is no other.
     own = folder / PACKAGE
     being_written = own if own.exists() and own.stat().st_size == 0 else None  # by `package ... > datapackage.json`

@@ -316,7 +316,9 @@ def test_a_last_year_may_be_a_whole_number_of_any_kind():
         assert list(anime_growth.fit(OWN, until=until).forecasts.index) == [2020, 2021]
 
 
-@pytest.mark.parametrize("text", ["$x_$", "\\$\\frac{1$", "US$ and A$", "{x}%s", "a & b ]]> -->", "<b>\n\nb"])
+@pytest.mark.parametrize(
+    "text", ["$x_$", "\\$\\frac{1$", "US$ and A$", "{x}%s", "a & b ]]> -->", "<b>\n\nb", "アニメの売上"]
+)
 def test_words_of_strangers_are_drawn_as_they_are(text):
     drawing = anime_growth.plot(anime_growth.fit(pd.Series(OWN, name=text)), source=text)
     ElementTree.fromstring(drawing.svg())
@@ -336,6 +338,13 @@ def test_what_cannot_be_printed_is_not_drawn(text):
 @pytest.mark.parametrize("trend", [None, OWN, "drift"])
 def test_only_what_was_fitted_is_drawn(trend):
     with pytest.raises(InputError, match=r"is no fitted series\. Give what `fit` returns"):
+        anime_growth.plot(trend)
+
+
+@pytest.mark.parametrize("unit", [1e-13, 1e15])
+def test_numbers_that_leave_a_picture_no_room_are_refused(unit):
+    trend = anime_growth.fit({year: level * unit for year, level in OWN.items()})
+    with pytest.raises(InputError, match=r"not between 1e-12 and 1e\+15\. Give levels in another unit"):
         anime_growth.plot(trend)
 
 

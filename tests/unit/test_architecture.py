@@ -11,7 +11,20 @@ from anime_growth import paths
 
 # Figures flow from left to right; a module may import only what stands before it. A package is one name here.
 ORDER = [
-    *("errors", "paths", "steps", "languages", "words", "units", "cells", "sources", "expressions", "clean", "checks"),
+    *(
+        "errors",
+        "paths",
+        "steps",
+        "languages",
+        "words",
+        "units",
+        "retelling",
+        "cells",
+        "sources",
+        "expressions",
+        "clean",
+        "checks",
+    ),
     *(
         "arithmetic",
         "quantities",

@@ -280,6 +280,7 @@ def test_text_from_data_is_never_markup(run):
         rows = list(csv.DictReader(file))
     for name in ("subject", "stated", "computed", "caveat"):
         rows[0][name] = f"{name}{HOSTILE}"
+    rows[0]["caveat_template"] = ""
     for row in rows:
         row["article_words"] = f"article{HOSTILE}"
     with (run / "verdicts.csv").open("w", encoding="utf-8", newline="") as file:

@@ -14,6 +14,7 @@ from fontTools.ttLib import TTFont
 
 from anime_growth import backtest, checks, doubts, links, narrative, projections, report, trace, units
 from anime_growth.arithmetic import growth_pct
+from anime_growth.languages import speaking
 from anime_growth.quantities import Quantities
 from tests.elements import Elements
 
@@ -498,6 +499,15 @@ def test_figures_of_other_sources_that_differ_are_kept_and_told(study):
     assert "{market.overseas.level.2009}" in found.loc["Overseas anime market, 2009", "say"]
     growth = found.loc["Overseas anime market, 2022"]
     assert growth["say"].startswith("S012 states −7.7 %, the study finds {market.overseas.growth_usd.2022} (growth")
+
+
+def test_such_figures_are_told_in_japanese_too(study):
+    with speaking("ja"):
+        found = readings(study)
+    left = re.sub(
+        r"\{.*?\}|S\d+ \(.*?\)|Anime News Network", "", " ".join([*found["say"], *found["kind"], *found.index])
+    )
+    assert len(found) == 3 and re.findall(r"[A-Za-z]{2,}", left) == []
 
 
 def test_what_agrees_within_rounding_or_is_no_reading_is_not_told(study):

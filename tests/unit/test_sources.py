@@ -348,6 +348,14 @@ def test_a_draft_for_a_file_that_no_package_knows_is_refused(study):
         sources.describe(folder)
 
 
+def test_a_draft_for_a_folder_that_is_none_is_refused(study):
+    loop = study / "data" / "raw" / "aja" / "2026"
+    loop.symlink_to(loop)
+    for folder in (loop, study / "nowhere"):
+        with pytest.raises(InputError, match="is no folder. Put the new edition's figures there first"):
+            sources.describe(folder)
+
+
 def test_a_draft_for_an_empty_folder_is_refused(study):
     folder = study / "data" / "raw" / "aja" / "2026"
     folder.mkdir()

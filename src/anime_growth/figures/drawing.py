@@ -7,7 +7,7 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -19,7 +19,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import findfont, fontManager
+from matplotlib.ft2font import FT2Font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
@@ -117,6 +118,15 @@ def _own_font(language: str) -> list[str]:
         return []
     fontManager.addfont(file)
     return [FONTS[language][0]]
+
+
+def writing(text: str) -> AbstractContextManager[None]:
+    """Where FONT lacks a letter of `text`, such as a stranger's name, the fonts of all languages stand behind it."""
+    known = FT2Font(findfont(FONT)).get_charmap()
+    if all(ord(letter) in known for letter in text):
+        return nullcontext()
+    others = [name for language in FONTS for name in _own_font(language)]
+    return matplotlib.rc_context({"font.family": [*matplotlib.rcParams["font.family"], *others]})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
