@@ -250,6 +250,7 @@ def test_a_projection_is_chosen_by_keyboard_and_the_address_keeps_it(visit, page
     expect(told).to_contain_text(
         f"from 2012 in dollars: the median of {wanted['year']} is USD {wanted['p50']:,.2f} billion,"
     )
+    expect(told).to_contain_text(f"the outer USD {wanted['p2_5']:,.2f} billion to USD {wanted['p97_5']:,.2f} billion.")
     assert page.evaluate(drawn) != before
     assert page.url.endswith("#explore?model=local_linear&start=2012&basis=usd")
     sent = visit(page.url.rsplit("/", 1)[1])

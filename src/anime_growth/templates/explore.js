@@ -50,8 +50,8 @@
       series: [{}, { stroke: ink, width: 2, points: { show: false } }, { stroke: accent, width: 2, points: { show: false } }, edge, edge, edge, edge],
       bands: [{ series: [6, 5], fill: faint(accent, 0.16) }, { series: [4, 3], fill: faint(accent, 0.28) }],
     }, columns(past, ahead), box);
-    const year = ahead.first + ahead.p50.length - 1;
-    const values = { ...choice, ...ahead.last, model: known.models[choice.model], basis: past.words, year };
+    const year = ahead.first + ahead.p50.length - 1, { p2_5: low, p97_5: high, ...last } = ahead.last;
+    const values = { ...choice, ...last, low, high, model: known.models[choice.model], basis: past.words, year };
     status.textContent = status.dataset.words.replace(/\{(\w+)\}/g, (_, name) => values[name]);
     box.setAttribute("aria-label", status.textContent);
     link.href = `#${place}?${new URLSearchParams(choice)}`;
