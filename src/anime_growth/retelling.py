@@ -25,7 +25,7 @@ def retold(text: str) -> str:
 
     >>> with speaking("ja"):
     ...     retold("JPY 2.17 trillion"), retold("rank of the overseas anime market of 2024 among 23 years")
-    ('2兆1700億円', 'アニメの海外市場、2024年の順位（23年中）')
+    ('2兆1700億円', 'アニメの海外市場の金額の順位、2024年（23年中）')
     """
     return text if spoken() == ENGLISH else _retold(text, spoken())
 
