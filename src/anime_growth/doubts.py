@@ -187,7 +187,7 @@ def _periods(keys: Iterable[str]) -> str:
     """Periods of keys in words."""
     periods = sorted({key.rsplit(".", 1)[1] for key in keys})
     years = [period for period in periods if re.fullmatch(r"\d{4}", period)]
-    return listed(in_spans(map(int, years)) + [period for period in periods if period not in years])
+    return listed(in_spans(map(int, years)) + [retold(name.replace("_", " ")) for name in periods if name not in years])
 
 
 # --- diagnostics ----------------------------------------------------------------------------------
@@ -427,7 +427,8 @@ def _share(found: pd.DataFrame) -> str:
         if not len(found):
             return say("none")
         share = round(100 * count / len(found), 1)
-        return f"{count} ({share if count == len(found) else min(share, 99.9):g} %)"  # a hundred per cent is all
+        share = share if count == len(found) else min(share, 99.9)  # a hundred per cent is all
+        return say("{count} ({share} %)", count=count, share=f"{share:g}")
 
     def told(names: list[str]) -> str:
         return listed([say(f"{{count}} {NOTICES[name]}", count=counts[name]) for name in names if name in counts])

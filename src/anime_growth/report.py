@@ -392,12 +392,12 @@ def tip(key: str, record: Record) -> dict[str, str]:
     """What a reader sees beside a number: what it is, its unit and method, and who printed it."""
     item, edition = record.q[key], record.edition(key)
     trust = [
-        say("edition {edition}", edition=edition) if edition else "",
+        _edition_words(edition),
         say(f"{item.confidence} confidence"),
         say(", ").join(map(retold, item.caveats)),
     ]
     method = record.method(key) if len(record.method(key)) <= TITLE_LENGTH else record.method(key).split("(")[0]
-    made = (say("unit: {unit}", unit=item.unit), say("method: {method}", method=retold(method)))
+    made = (say("unit: {unit}", unit=say(item.unit)), say("method: {method}", method=retold(method)))
     told = " · ".join(part for part in (*made, *trust) if part)
     return {
         "key": key,
@@ -405,6 +405,13 @@ def tip(key: str, record: Record) -> dict[str, str]:
         "told": told,
         "sources": _first_source(record.source_ids(key), record),
     }
+
+
+def _edition_words(edition: str) -> str:
+    """The editions that a number rests on; they are of other sources than the report, too."""
+    if not edition or edition.isdecimal():
+        return say("edition {edition}", edition=edition) if edition else ""
+    return say("edition: {editions}", editions=say(", ").join(map(retold, edition.split(", "))))
 
 
 def claim_tip(row: Mapping[str, Any], record: Record) -> dict[str, str]:
@@ -497,7 +504,7 @@ def _section(key: str, record: Record) -> dict[str, Any]:
         "exact": f"{item.value:.12g} {item.unit}",
         "label": retold(item.label),
         "method": retold(record.method(key)),
-        "edition": record.edition(key),
+        "edition": _edition_words(record.edition(key)),
         "confidence": item.confidence,
         "caveats": item.caveats,
         "inputs": [name for name in item.inputs if not cells.is_address(name)],

@@ -263,7 +263,7 @@ def _by_ten_thousands(value: float, unit: Unit, digits: int) -> str:
     """An amount of money in cho and oku of yen, or in oku of dollars."""
     if unit.dimension == "USD":
         finer = max(0, digits - (1 if unit == USD_BN else -2))
-        return say(USD_100M.text).format(number_text(convert(value, unit, USD_100M), finer))
+        return say(USD_100M.text).format(number_text(convert(value, unit, USD_100M), finer).replace(",", ""))
     oku = round(convert(value, unit, JPY_100M))
     sign, (cho, rest) = "−" if oku < 0 else "", divmod(abs(oku), OKU_IN_CHO)
     if not cho:

@@ -78,6 +78,7 @@ def said_from_tables():
     yield from (name.replace("_", " ") for name in {**targets.SHARINGS, **targets.RATES})
     yield from (conclusion.say for conclusion in specifications.read().conclusions)
     yield from (title for title, _, _ in report.MODEL_COLUMNS.values())
+    yield from units.UNITS
     money = {"JPY", "USD"}
     yield from (unit.text for unit in units.UNITS.values() if unit.dimension not in money)
 

@@ -334,6 +334,8 @@ def _choice(factor: str, choice: Any) -> str:
     if factor == "model":
         return model_name(choice)
     forms = {"start_year": "from {choice}", "edition": "edition {choice}", "leave_out": "one year left out"}
+    if choice == "latest":
+        return say("latest edition")
     form = forms.get(factor, BASIS_WORDS.get(choice, str(choice).replace("_", " ")))
     return say(form, choice=choice)
 
