@@ -276,7 +276,12 @@ def _manner(
 ) -> "Manner":
     # The matrices of this study are tiny; more threads for each only stand in the way of other notebooks.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from anime_growth import runs
+    from anime_growth import engine as forking
+    from anime_growth import processes
+
+    processes.give_back_blocks()
+    with processes.kept(), forking.hidden(*forking.UNUSED):  # by pandas, of which this is the first import
+        from anime_growth import runs
 
     return runs.Manner(notebook, whole, wait, jobs or runs.cores(), engine.value, reuse)
 
@@ -440,12 +445,12 @@ def verify(
     flipped.
     """
     with _told_plainly():
+        manner = _manner(notebook_deadline, deadline, wait, jobs, engine)  # first, since it says what is not imported
         from anime_growth import records
         from anime_growth import verify as verifying
 
         # By then the new run will be the latest.
         before = records.find(against).name if against == "latest" else against
-        manner = _manner(notebook_deadline, deadline, wait, jobs, engine)
         with progress.of_steps(manner.jobs) as (on_step, tick):
             folder, code = verifying.verify(against, from_scratch, on_step=on_step, tick=tick, manner=manner)
         certificate = folder / "certificate.md"

@@ -44,6 +44,10 @@ BEGINNING = (
     *("IPython.core.logger", "IPython.core.oinspect", "IPython.extensions.storemagic", "sqlite3"),
     *("tornado.locks", "tornado.platform.asyncio", "tornado.queues", LAUNCHER),
 )
+# What libraries import where it is there, and no run needs: a debugger, since nobody can step through a notebook that
+# papermill executes; pyarrow, for which pandas takes 50 MB, and keeps texts the same way without; and what makes
+# jsonschema build 38 grammars for texts that no notebook has. A notebook may still import them itself.
+UNUSED = ("debugpy", "pyarrow", "rfc3987_syntax")
 # How long to wait for the answer of a kernel before it is asked again, and for its echo on the other channel, which
 # is lost where that is not joined yet; and how often to look whether it has ended.
 ANSWER_SECONDS, ECHO_SECONDS = 1, 0.05
@@ -121,7 +125,7 @@ def warm(sources: Iterable[str]) -> None:
     """Import what the cells import, so that copies of this process have it. What cannot be, the notebook will say."""
     # Before matplotlib looks at it; an ordinary kernel sets the same for itself.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    with hidden("debugpy"):  # nobody can step through a notebook that papermill executes
+    with hidden(*UNUSED):
         _import(*BEGINNING)
     for source in sources:
         with contextlib.suppress(SyntaxError):
@@ -133,16 +137,17 @@ def warm(sources: Iterable[str]) -> None:
 
 
 @contextlib.contextmanager
-def hidden(name: str) -> Iterator[None]:
-    """Let nothing import the module `name` meanwhile."""
-    before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]
+def hidden(*names: str) -> Iterator[None]:
+    """Let nothing import the modules `names` meanwhile."""
+    modules: dict[str, Any] = sys.modules
+    before = {name: modules[name] for name in names if name in modules}
+    modules |= dict.fromkeys(names)
     try:
         yield
     finally:
-        del sys.modules[name]
-        if before is not None:
-            sys.modules[name] = before
+        for name in names:
+            del modules[name]
+        modules |= before
 
 
 def _import(*names: str) -> None:

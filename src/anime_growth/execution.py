@@ -41,13 +41,14 @@ def refuse_unfit(notebook: Path) -> None:
 
 def load(spec: StepSpec, engine: str) -> None:
     """Import what executes a step's notebook, and what it imports itself, so that processes forked for it need not."""
-    with forking.hidden("rfc3987_syntax"):  # jsonschema would build 38 grammars of it, for texts that no notebook has
-        import papermill  # noqa: F401
-    import nbformat
+    with processes.kept():
+        with forking.hidden(*forking.UNUSED):
+            import papermill  # noqa: F401
+        import nbformat
 
-    nbformat.validate(nbformat.v4.new_notebook())  # which makes a program of the schema of notebooks
-    if engine == forking.NAME and processes.CAN_FORK:
-        forking.warm([records.notebook_code(paths.notebooks() / f"{spec.name}.ipynb")])
+        nbformat.validate(nbformat.v4.new_notebook())  # which makes a program of the schema of notebooks
+        if engine == forking.NAME and processes.CAN_FORK:
+            forking.warm([records.notebook_code(paths.notebooks() / f"{spec.name}.ipynb")])
 
 
 def execute(spec: StepSpec, values: Mapping[str, Any], folder: Path, engine: str) -> None:

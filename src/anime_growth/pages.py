@@ -4,7 +4,7 @@ With the report, its trace page and the codebook, which notebook 6 writes, they 
 site: it opens from disk, needs no network, and may be copied elsewhere whole.
 """
 
-import importlib
+import gc
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,13 +25,17 @@ from anime_growth.trace import Record
 NO_CERTIFICATE = "this run was not compared with the published results, as anime-growth verify does"
 
 
+def load() -> None:
+    """Import what shows notebooks, so that processes forked later share it."""
+    import nbconvert.exporters  # noqa: F401
+    import pygments.formatters  # noqa: F401
+
+
 def begin(folder: Path, steps: Iterable[str]) -> dict[str, str]:
     """Make what can be made while the last step of the run in `folder` is at work: the pages of notebooks executed.
 
-    Title of each page by its step, for `build`. What `build` needs is imported, too.
+    Title of each page by its step, for `build`.
     """
-    for name in ("rocrate.rocrate", "typst"):
-        importlib.import_module(name)
     with speaking(_language(records.read(folder))):
         return dict(_notebooks(folder, steps))
 
@@ -146,6 +150,7 @@ def _notebooks(folder: Path, steps: Iterable[str]) -> Iterator[tuple[str, str]]:
         context = {"top": "../", "title": title, "name": name, "body": colours + Markup(body)}
         _write(folder / "notebooks" / f"{name}.html", "notebook.html.j2", context)
         yield name, title
+        gc.collect()  # the trees of HTML that were gone through, which lead in circles
 
 
 def _title(svg: str) -> str | None:

@@ -29,6 +29,8 @@ END_SECONDS = 10
 # Where a process may be copied; on macOS libraries of the system forbid it.
 CAN_FORK = sys.platform == "linux"
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # from the Linux header sys/prctl.h
+M_MMAP_THRESHOLD = -3  # from the header malloc.h of glibc
+BLOCK_BYTES = 128 * 1024  # what glibc begins with
 NO_TICK: Callable[[], None] = lambda: None  # noqa: E731
 
 
@@ -74,6 +76,31 @@ def unwarned_of_threads() -> Iterator[None]:
         # By its words, since the copy goes on with this filter.
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         yield
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """What is imported here stays, and is not looked through for what could be freed, now or later.
+
+    That takes a tenth of the time of an import, and after a fork it would make copies of what is shared.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if before:
+            gc.enable()
+
+
+def give_back_blocks() -> None:
+    """From now on large blocks of memory go back to the system when they are freed, here and in copies (with glibc).
+
+    Left alone glibc keeps the larger ones the larger they are that were freed before: 5 MB in each process.
+    """
+    with contextlib.suppress(AttributeError):  # other C libraries do without
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, BLOCK_BYTES)
 
 
 class Apart:

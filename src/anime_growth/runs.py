@@ -154,6 +154,14 @@ def _transaction(
     return finished
 
 
+def _load_pages() -> None:
+    """Import what makes pages early, too: processes that are forked later share it, and make no copies of their own."""
+    from anime_growth import pages
+
+    with processes.kept():
+        pages.load()
+
+
 def _begin_pages(work: Path, steps: Iterable[str]) -> Mapping[str, str]:
     """Make what pages rest on `steps` alone; it takes a second, which nobody waits for while another is at work."""
     from anime_growth import pages
@@ -224,6 +232,7 @@ class Chain:
                     self._begin(spec, stack)
                 for spec in self.waiting.values():  # while others are at work
                     self._load(spec)
+                _load_pages()
                 if self.at_work and not self.waiting:
                     self.pages = _begin_pages(self.work, self.record["steps"])
                 if self.at_work:

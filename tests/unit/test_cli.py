@@ -471,6 +471,29 @@ except SystemExit as end:
 """
 
 
+MADE_READY = """
+import sys
+from anime_growth import cli
+cli._manner(300, 1200, 0, 1, cli.Engine.forked)
+from anime_growth import engine, execution, pages
+from anime_growth.steps import STEPS
+for spec in STEPS.values():
+    execution.load(spec, engine.NAME)
+pages.load()
+print("pandas" in sys.modules, *sorted({"debugpy", "pyarrow", "rfc3987_syntax"} & sys.modules.keys()))
+import pandas as pd
+table = pd.DataFrame({"word": ["a", None], "number": [1, 2]})
+table.to_parquet(sys.argv[1])
+print(pd.read_parquet(sys.argv[1]).equals(table), "pyarrow" in sys.modules)
+"""
+
+
+def test_a_run_loads_nothing_that_no_notebook_needs_and_one_that_does_can(tmp_path):
+    words = [sys.executable, "-c", MADE_READY, str(tmp_path / "table.parquet")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["True", "True True"], done.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [

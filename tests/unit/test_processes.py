@@ -1,5 +1,6 @@
 """Work in a process of its own ends for certain, with everything that it has started."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -50,6 +51,41 @@ def _words(process):
         return process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
     except psutil.Error:
         return []
+
+
+# --- memory -----------------------------------------------------------------------------------------
+def test_what_is_kept_is_not_looked_through_and_other_things_are_again():
+    before = gc.get_freeze_count()
+    with processes.kept():
+        with processes.kept():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+        stays = [[]]
+    assert gc.isenabled() and gc.get_freeze_count() > before
+    later = [[]]
+    looked_through = [id(one) for one in gc.get_objects()]
+    assert id(stays) not in looked_through and id(later) in looked_through
+
+
+BLOCKS = """
+import sys, psutil
+from anime_growth import processes
+if sys.argv[1] == "given back":
+    processes.give_back_blocks()
+first = bytearray(16 << 20)
+del first  # which tells glibc that blocks of this size are wanted often
+large, small = bytearray(8 << 20), [bytearray(1000) for _ in range(1000)]
+before = psutil.Process().memory_info().rss
+del large  # below the small ones, if it is kept
+print((before - psutil.Process().memory_info().rss) >> 20)
+"""
+
+
+@linux
+@pytest.mark.parametrize(("way", "megabytes"), [("given back", 8), ("left alone", 0)])
+def test_large_blocks_go_back_to_the_system_while_small_ones_stay(way, megabytes):
+    done = subprocess.run([sys.executable, "-c", BLOCKS, way], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == [str(megabytes)], done.stderr
 
 
 # --- answers ----------------------------------------------------------------------------------------
