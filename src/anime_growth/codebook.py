@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from anime_growth import cells, paths, units
 from anime_growth.errors import InputError
+from anime_growth.languages import say
 from anime_growth.trace import Record
 
 if TYPE_CHECKING:
@@ -340,7 +341,8 @@ def _function(method: str) -> str:
 
 
 def _unit_text(names: tuple[str, ...]) -> str:
-    return "any" if len(names) == len(units.UNITS) else " or ".join(names)
+    """Units as readers of the language of now call them."""
+    return say("any") if len(names) == len(units.UNITS) else say(" or ").join(map(say, names))
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -435,9 +437,9 @@ def _column(table: str, column: str) -> Column:
 def _source(name: str) -> str:
     table = _table(name)
     if table.by:
-        return f"{table.by} in {table.step}"
+        return say("{function} in {step}", function=table.by, step=table.step)
     raw, function = _cleaned_from(name)
-    return f"raw table {raw}, {function}"
+    return say("raw table {raw}, {function}", raw=raw, function=function)
 
 
 def cleaned_from(name: str) -> str | None:

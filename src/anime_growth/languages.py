@@ -22,7 +22,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 # Language -> its catalogues, named in full, so that a step runs again when one that it reads has changed.
 CATALOGUES = {
     ENGLISH: (),
-    "ja": ("words.ja.yml", "figures.ja.yml", "report.ja.yml", "labels.ja.yml", "claims.ja.yml", "doubts.ja.yml"),
+    "ja": (
+        *("words.ja.yml", "figures.ja.yml", "report.ja.yml"),
+        *("labels.ja.yml", "claims.ja.yml", "doubts.ja.yml", "codebook.ja.yml"),
+    ),
 }
 # The font of those that common fonts cannot write: its name, its package and its file there.
 FONTS = {"ja": ("IPAexGothic", "matplotlib_fontja", "fonts/ipaexg.ttf")}

@@ -349,15 +349,16 @@ def write_codebook(
     record: Record, headers: Mapping[str, Iterable[str]], is_part_of_run: bool, language: str = ENGLISH
 ) -> str:
     """The codebook of a run as HTML text: what each family of named numbers and each column is."""
-    families = codebook.as_rows(record)
-    ids = {name for family in families for name in family.sources}
-    context = {
-        "families": families,
-        "columns": codebook.columns(headers),
-        "sources": listed_sources(sorted(ids), record),
-        "is_part_of_run": is_part_of_run,
-    }
     with speaking(language):
+        families = codebook.as_rows(record)
+        ids = {name for family in families for name in family.sources}
+        context = {
+            "families": families,
+            "placeholders": codebook.read().placeholders,
+            "columns": codebook.columns(headers),
+            "sources": listed_sources(sorted(ids), record),
+            "is_part_of_run": is_part_of_run,
+        }
         return as_page("codebook.html.j2", context)
 
 
