@@ -1,17 +1,33 @@
 """The codebook names every number and column of the study once, with its unit, and nothing else."""
 
+import html
 import importlib
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import pandas as pd
 import pytest
 import yaml
 
-from anime_growth import clean, codebook, describe, paths, pipeline, projections, series, targets, units
+from anime_growth import (
+    clean,
+    codebook,
+    describe,
+    languages,
+    paths,
+    pipeline,
+    projections,
+    report,
+    series,
+    targets,
+    units,
+)
 from anime_growth.errors import InputError
+from anime_growth.languages import speaking
 from anime_growth.quantities import MODEL_WORDS, Quantities
+from anime_growth.retelling import retold
 from anime_growth.trace import Record
 
 BOOK = codebook.read()
@@ -284,6 +300,78 @@ def test_the_codebook_shows_each_tolerance_with_its_reason():
     assert "1e-06 of it, except:" in shown
     for item in BOOK.tolerances:
         assert item.reason in shown and f"{item.relative:g}" in shown and all(f"`{name}`" in shown for name in item.of)
+
+
+# --- in Japanese ---
+# Names and signs that Japanese readers know in these letters.
+AS_THEY_ARE = {"AEXJPUS", "AR", "BIC", "FRED", "Jarque-Bera", "Ljung-Box", "README", "SHA-256", "Winkler", "ln", "p"}
+# A name of a file, of a key or of something in the code.
+NAME = re.compile(r"\.?[A-Za-z]\w*(?:[._/]+\w+)+", re.ASCII)
+
+
+def held(folder):
+    """What each column of the tables in `folder` holds, in letters, by table and column."""
+    files = {path.stem: path for path in (*folder.glob("tables/*.csv"), *folder.glob("*.csv"))}
+    tables = {name: pd.read_csv(path, dtype=str, keep_default_na=False) for name, path in files.items()}
+    return {(name, column): set(cells) for name, table in tables.items() for column, cells in table.items()}
+
+
+@pytest.fixture(scope="module")
+def told(headers):
+    """Every text of the codebook, once, with the words that it may name as keys and tables hold them."""
+    values, keys = held(paths.published()), Quantities.read(paths.published() / "quantities.json")
+    parts = {part for key in keys for part in re.split("[._]", key)} | {"none"}  # a sample that no run here has
+    found = {text: set() for group in BOOK.quantities for text in (group.heading, *(f.means for f in group.families))}
+    found |= {item.means: parts for item in BOOK.placeholders.values()}
+    for row in codebook.columns(headers):
+        choices = BOOK.placeholders[row.column].one_of if row.column in BOOK.placeholders else ()
+        found.setdefault(row.means, set()).update(values[row.table, row.column], choices or ())
+    return found
+
+
+def test_every_text_has_its_japanese_with_its_numbers(told):
+    assert len(told) > 300
+    wrong = {}
+    for english, holds in told.items():
+        with speaking("ja"):
+            japanese = retold(english)
+        rest = NAME.sub(" ", japanese)
+        for word in sorted(holds, key=len, reverse=True):
+            rest = re.sub(rf"(?<![A-Za-z]){re.escape(word)}(?![A-Za-z])", " ", rest) if word in english else rest
+        words = set(re.findall(r"[A-Za-z]+(?:-[A-Za-z0-9]+)*", rest)) - AS_THEY_ARE
+        names = set(NAME.findall(japanese)) - set(NAME.findall(english))
+        numbers = Counter(re.findall(r"\d+(?:\.\d+)?", english)) - Counter(re.findall(r"\d+(?:\.\d+)?", japanese))
+        if words or names or numbers or not re.search("[\u3040-\u30ff\u4e00-\u9fff]", japanese):
+            wrong[english] = japanese, words, names, numbers
+    assert wrong == {}
+
+
+def test_each_name_that_stays_as_it_is_stands_somewhere(told):
+    with speaking("ja"):
+        everything = " ".join(map(retold, told))
+    assert {name for name in AS_THEY_ARE if not re.search(rf"(?<![A-Za-z]){name}(?![A-Za-z])", everything)} == set()
+
+
+def test_the_catalogue_of_the_codebook_holds_no_other_text(told):
+    words = {"any", " or ", "raw table {raw}, {function}", "{function} in {step}", "derived by the collector"}
+    assert set(languages.catalogue("codebook.ja.yml")) - set(told) == words
+
+
+def cells_of(page):
+    """What stands in the cells and headings of a page, in their order, each with the name of its column."""
+    found = re.findall(r'<(t[dh]|h[12])\b(?: data-name="([^"]*)")?[^>]*>(.*?)</\1>', page, re.DOTALL)
+    return [(column, html.unescape(re.sub(r"<[^>]*>", "", text))) for _, column, text in found]
+
+
+def test_the_page_of_a_whole_run_is_told_in_japanese_but_for_names(headers):
+    published = Record.read(paths.published())
+    pages = [cells_of(report.write_codebook(published, headers, True, language)) for language in ("en", "ja")]
+    names = {"Key", "Here", "Raw tables", "Sources", "Table", "Column", "In a key"}
+    told = [(before, after) for (column, before), (_, after) in zip(*pages, strict=True) if column not in names]
+    assert len(told) > 1500
+    # A sign is the same everywhere, and what made a quantity may be a function.
+    same = {before for before, after in told if before == after}
+    assert {text for text in same if not re.fullmatch(r"%?|[a-z]+\.\w+", text)} == set()
 
 
 # --- the file ---
