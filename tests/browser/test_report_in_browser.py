@@ -219,7 +219,11 @@ def serious(page: Page) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("width, scheme", [(PHONE, "light"), (DESKTOP, "dark")])
 @pytest.mark.parametrize(
-    "name", ["report", "trace", "index", "article-ann_record_market", "certificate", "notebooks/04_project_targets"]
+    "name",
+    [
+        *("report", "trace", "index", "codebook", "certificate"),
+        *("article-ann_record_market", "notebooks/04_project_targets"),
+    ],
 )
 def test_axe_finds_nothing_serious(visit, name, width, scheme):
     """With a tip open and buttons pressed; of the sections of the trace page, all alike, a part, for axe is slow."""
