@@ -61,6 +61,7 @@ def test_two_runs_in_one_second_have_names_of_their_own(run, monkeypatch):
 
 
 def stop(work):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where tests run in the background
     os.kill(os.getpid(), signal.SIGINT)
     while True:
         pass
