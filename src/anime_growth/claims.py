@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from anime_growth import codebook, expressions, rules, units
+from anime_growth import codebook, expressions, links, rules, units
 from anime_growth.errors import InputError
 from anime_growth.languages import ENGLISH, say, speaking
 from anime_growth.quantities import Quantities
@@ -401,8 +401,7 @@ def computed_parts(text: str, evidence: Iterable[str], q: Quantities) -> list[tu
         (say("{label}: ", label=retold(q[known[part]].label)), q[known[part]].text, known[part])
         if part in known
         else ("", retold(part), "")
-        for part in text.split("; ")
-        if part
+        for part in links.split(text)
     ]
 
 

@@ -345,7 +345,7 @@ def _other_levels(exports: pd.DataFrame, editions: pd.DataFrame, q: Quantities) 
 
 
 def _other_growths(breaks: pd.DataFrame, q: Quantities) -> Iterator[dict[str, str]]:
-    """Signed percentages in notes on a year that are growth of the series into it in no currency."""
+    """Signed percentages that notes on a year state, where no growth of the series in any currency agrees with them."""
     told = breaks[breaks["is_documented"] & (breaks["kind"] != "revision")]
     for row in told.dropna(subset="year").itertuples():
         year = int(row.year)

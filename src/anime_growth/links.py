@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from anime_growth import rules
 from anime_growth.quantities import Quantity
+from anime_growth.retelling import telling
 
 TRACE_PAGE = "trace.html"
 
@@ -55,6 +56,12 @@ def filled(sentence: str, q: Mapping[str, Quantity]) -> Markup:
         return number(key, q[key].text_in(unit)) if key in q else f"{{{key}{'|' if unit else ''}{unit}}}"
 
     return Markup(rules.filled(str(Markup.escape(sentence)), linked))
+
+
+def told(sentence: str, q: Mapping[str, Quantity]) -> Markup:
+    """A sentence that results keep, told again in the language of now, its numbers linked."""
+    with telling(sentence) as again:
+        return filled(again, q)
 
 
 def keys_in(page: str) -> list[str]:

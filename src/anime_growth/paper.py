@@ -22,7 +22,7 @@ import pandas as pd
 from anime_growth import claims, doubts, links, paths, records, trace, words
 from anime_growth.errors import InputError
 from anime_growth.languages import ENGLISH, say, speaking, spoken
-from anime_growth.retelling import retold, telling
+from anime_growth.retelling import retold
 
 if TYPE_CHECKING:
     from markdown_it.tree import SyntaxTreeNode
@@ -203,8 +203,7 @@ def _articles(record: trace.Record) -> list[dict[str, Any]]:
         parts = claims.computed_parts(row["computed"], links.split(row["evidence"]), record.q)
         computed = say("; ").join(label + told for label, told, _ in parts)
         verdict = say(row["verdict"].replace("_", " "))
-        with telling(doubts.caveat(row)) as told:
-            why = links.filled(told, record.q).striptags()
+        why = links.told(doubts.caveat(row), record.q).striptags()
         shown = [row["claim_id"], claims.about(row), retold(row["stated"]), computed, verdict, why]
         name = say("Claims of {article}", article=retold(row["article_words"]))
         found.setdefault(row["article"], {"name": name, "claims": []})["claims"].append(shown)

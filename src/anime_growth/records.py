@@ -316,6 +316,7 @@ def reached(source: str) -> list[Path]:
     """Files of the package that Python `source` can reach: modules by imports, other files by their names."""
     files = {path: path.read_text(encoding="utf-8") for path in _package_files()}
     modules = {_module(path): path for path in files if path.suffix == ".py"}
+    others = [path for path in files if path.suffix != ".py"]
     found: set[Path] = set()
     try:
         waiting = [modules[name] for name in _imports(source) & modules.keys()]
@@ -329,7 +330,7 @@ def reached(source: str) -> list[Path]:
         if path.suffix == ".py":
             imported = _imports(files[path], _module(path), path.name == "__init__.py")
             waiting += [modules[name] for name in imported & modules.keys()]
-        waiting += [other for other in files if other.suffix != ".py" and other.name in files[path]]
+        waiting += [other for other in others if other.name in files[path]]
     return sorted(found)
 
 

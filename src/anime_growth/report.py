@@ -27,8 +27,8 @@ from anime_growth.claims import VERDICTS, about, computed_parts
 from anime_growth.errors import InputError
 from anime_growth.languages import BY_TEN_THOUSANDS, ENGLISH, FONTS, font_file, say, speaking, spoken
 from anime_growth.projections import PROBABILITIES
-from anime_growth.quantities import MODEL_WORDS, Quantities
-from anime_growth.retelling import each_retold, retold, telling
+from anime_growth.quantities import BETWEEN_EDITIONS, MODEL_WORDS, Quantities
+from anime_growth.retelling import each_retold, retold
 from anime_growth.series import in_every_basis, slug_of
 from anime_growth.trace import Record
 from anime_growth.units import number_text
@@ -126,7 +126,7 @@ def _verdict_row(row: Mapping[str, Any], q: Quantities) -> dict[str, Any]:
         "evidence": evidence,
         "sources": links.split(row["sources"]),
         "computed": _computed(row["computed"], key, evidence, q),
-        "caveat": _filled(doubts.caveat(row), q),
+        "caveat": links.told(doubts.caveat(row), q),
         "about": about(row),
         "stated": retold(row["stated"]),
         "article_words": retold(row["article_words"]),
@@ -138,12 +138,6 @@ def _computed(text: str, claim: str, evidence: list[str], q: Quantities) -> Mark
     """A computed value with its provenance: what reads as a quantity links to it, the rest to the claim's judgement."""
     parts = computed_parts(text, evidence, q)
     return Markup(say("; ")).join(Markup.escape(label) + links.number(key or claim, told) for label, told, key in parts)
-
-
-def _filled(sentence: str, q: Quantities) -> Markup:
-    """A sentence of the tables told again, its numbers linked."""
-    with telling(sentence) as told:
-        return links.filled(told, q)
 
 
 def doubt_rows(found: pd.DataFrame, q: Quantities) -> list[dict[str, Any]]:
@@ -412,7 +406,7 @@ def _edition_words(edition: str) -> str:
     """The editions that a number rests on; they are of other sources than the report, too."""
     if not edition or edition.isdecimal():
         return say("edition {edition}", edition=edition) if edition else ""
-    return say("edition: {editions}", editions=say(", ").join(map(retold, edition.split(", "))))
+    return say("edition: {editions}", editions=say(", ").join(map(retold, edition.split(BETWEEN_EDITIONS))))
 
 
 def claim_tip(row: Mapping[str, Any], record: Record) -> dict[str, str]:

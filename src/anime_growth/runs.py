@@ -6,6 +6,7 @@ everything it promised, and all of it is on the disk; then the link `latest` mov
 """
 
 import logging
+import math
 import os
 import shutil
 import time
@@ -67,6 +68,7 @@ class Manner:
         return f"the whole run may take {self.run:g} s (--deadline)"
 
 
+NOW = -math.inf  # a deadline that is over: to look without waiting
 # Told, at every change, the names of the steps at work and of those that are done.
 Told = Callable[[Sequence[str], Sequence[str]], None]
 NOTHING: Told = lambda at_work, done: None  # noqa: E731
@@ -230,9 +232,7 @@ class Chain:
             while self.waiting or self.at_work:
                 for spec in self._ready():
                     self._begin(spec, stack)
-                for spec in self.waiting.values():  # while others are at work
-                    self._load(spec)
-                _load_pages()
+                self._load_ahead()
                 if self.at_work and not self.waiting:
                     self.pages = _begin_pages(self.work, self.record["steps"])
                 if self.at_work:
@@ -273,9 +273,17 @@ class Chain:
             self.at_work[spec.name] = _AtWork(spec, key, call, time.monotonic())
         self._save()
 
+    def _load_ahead(self) -> None:
+        """Load what later steps and pages need, for as long as all that is at work still is."""
+        for load in (*(partial(self._load, spec) for spec in self.waiting.values()), _load_pages):
+            if not self.at_work or processes.first_ended([one.call for one in self.at_work.values()], NOW):
+                return
+            load()
+
     def _load(self, spec: StepSpec) -> None:
         if spec.name not in self.loaded:
             execution.load(spec, self.manner.engine)
+            records.reached(records.notebook_code(paths.notebooks() / f"{spec.name}.ipynb"))  # as its key will ask for
             self.loaded.add(spec.name)
 
     def _next_ended(self) -> tuple["_AtWork", BaseException | None]:

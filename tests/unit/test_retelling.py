@@ -182,3 +182,10 @@ def test_a_value_that_is_a_quantity_keeps_its_key_and_is_told_with_its_label():
     with speaking("ja"):
         label, value, key = claims.computed_parts(text, ["a.level.2024"], q)[0]
     assert (label[:8], label[-1], value, key) == ("アニメの海外市場", "：", "2兆1702億円", "a.level.2024")
+
+
+def test_a_text_longer_than_any_of_the_study_is_left_as_it_is():
+    item = "overseas anime market, 2024"
+    with speaking("ja"):
+        assert retold("; ".join([item] * 2)) != "; ".join([item] * 2)
+        assert retold("; ".join([item] * 1000)) == "; ".join([item] * 1000)
