@@ -27,7 +27,7 @@ from anime_growth import (
     words,
 )
 from anime_growth.languages import speaking
-from anime_growth.quantities import Quantities
+from anime_growth.quantities import BETWEEN_EDITIONS, Quantities
 from anime_growth.retelling import retold
 
 CATALOGUE = "labels.ja.yml"
@@ -36,9 +36,10 @@ PAIRS = yaml.safe_load((languages.TEMPLATES / CATALOGUE).read_text(encoding="utf
 
 # --- every text that a run may make ---------------------------------------------------------------
 def texts(q: Quantities) -> Iterator[str]:
-    """Labels and caveats of quantities, and the methods that name no function."""
+    """Labels and caveats of quantities, the methods that name no function, and editions that are no year."""
     for item in q.values():
         yield from (item.label, *item.caveats, *([] if item.module else [item.method]))
+        yield from (name for name in item.edition.split(BETWEEN_EDITIONS) if name and not name.isdecimal())
 
 
 def of_every_series(known: Quantities, past_forecasts: pd.DataFrame, fits: dict[str, trends.Fit]) -> Iterator[str]:

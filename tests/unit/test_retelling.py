@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from anime_growth import checks, claims, doubts, languages, paths, retelling, rules, trends, units
+from anime_growth import checks, claims, doubts, languages, paths, report, retelling, rules, trace, trends, units
 from anime_growth.languages import speaking
 from anime_growth.quantities import Quantities
 from anime_growth.retelling import retold, telling
@@ -189,3 +189,19 @@ def test_a_text_longer_than_any_of_the_study_is_left_as_it_is():
     with speaking("ja"):
         assert retold("; ".join([item] * 2)) != "; ".join([item] * 2)
         assert retold("; ".join([item] * 1000)) == "; ".join([item] * 1000)
+
+
+def test_what_a_number_s_tip_says_beside_its_method_is_japanese():
+    record = trace.Record.read(paths.published())
+    with speaking("ja"):
+        told = {key: report.tip(key, record) for key in record.q}
+    said = {re.sub("方法：[^·]+", "", tip["told"]) for tip in told.values()}
+    assert [text for text in said if re.search("[a-z]{3}", text)] == []
+    assert "単位：円／ドル · " in told["fx.usdjpy.level.2024"]["told"]
+
+
+def test_the_year_that_a_claim_is_about_is_a_year_in_japanese():
+    row = {"subject": "overseas anime market", "measure": "level", "period": "2024"}
+    with speaking("ja"):
+        assert claims.about(row).endswith("（2024年）")
+        assert "年" not in claims.about({**row, "period": ""})
