@@ -275,10 +275,10 @@ class Chain:
 
     def _load_ahead(self) -> None:
         """Load what later steps and pages need, for as long as all that is at work still is."""
-        for load in (*(partial(self._load, spec) for spec in self.waiting.values()), _load_pages):
-            if not self.at_work or processes.first_ended([one.call for one in self.at_work.values()], NOW):
-                return
-            load()
+        loads: list[Callable[[], None]] = [partial(self._load, spec) for spec in self.waiting.values()]
+        loads.append(_load_pages)
+        while loads and self.at_work and not processes.first_ended([one.call for one in self.at_work.values()], NOW):
+            loads.pop(0)()
 
     def _load(self, spec: StepSpec) -> None:
         if spec.name not in self.loaded:

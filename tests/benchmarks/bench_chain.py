@@ -6,6 +6,7 @@ Everything happens in a copy of the study. Nothing is asserted: machines differ 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -126,22 +128,21 @@ def seconds(work: Callable[[], None]) -> float:
     return time.perf_counter() - begun
 
 
-def megabytes(work: Callable[[], None]) -> float:
-    """The most memory that all processes begun meanwhile held together, shared pages counted once.
+def megabytes(work: Callable[[], None]) -> tuple[float, float]:
+    """The most memory that all processes begun meanwhile held together, shared pages counted once, and any single one.
 
     To ask for it takes time itself, so that it is asked in a round of its own.
     """
-    peak, over = [0.0], threading.Event()
+    together, single, over = [0.0], [0.0], threading.Event()
 
     def watch() -> None:
         while not over.wait(0.2):
-            held = 0.0
+            held = []
             for one in psutil.Process().children(recursive=True):
-                try:
-                    held += one.memory_full_info().pss
-                except (psutil.Error, AttributeError):
-                    continue
-            peak[0] = max(peak[0], held / 1e6)
+                with contextlib.suppress(psutil.Error, AttributeError):
+                    held.append(one.memory_full_info())
+            together.append(sum(one.pss for one in held) / 1e6)
+            single.extend(one.rss / 1e6 for one in held)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -150,17 +151,17 @@ def megabytes(work: Callable[[], None]) -> float:
     finally:
         over.set()
         watcher.join()
-    return peak[0]
+    return max(together), max(single)
 
 
-def rows(rounds: int, only: list[str]) -> list[dict[str, object]]:
+def rows(rounds: int, only: list[str]) -> list[dict[str, Any]]:
     """For each way its time, its ratio to the floor, and its memory."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         study = Study(Path(folder))
         ways = {
             name: way for name, way in study.ways().items() if name == FLOOR or not only or any(w in name for w in only)
         }
-        memory: dict[str, float] = {}
+        memory: dict[str, tuple[float, float]] = {}
         times: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(rounds + 1):
             for name, (work, before) in ways.items():
@@ -182,11 +183,15 @@ def rows(rounds: int, only: list[str]) -> list[dict[str, object]]:
         ]
 
 
-def as_table(found: list[dict[str, object]]) -> str:
+def as_table(found: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
-    lines = ["| way | seconds | of the plain process | memory at most |", "| --- | ---: | ---: | ---: |"]
+    lines = [
+        "| way | seconds | of the plain process | memory at most | of one process |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
     for row in found:
-        lines.append(f"| {row['way']} | {row['seconds']:.2f} | {row['ratio']:.2f} | {row['megabytes']:.0f} MB |")
+        held = " | ".join(f"{megabytes:.0f} MB" for megabytes in row["megabytes"])
+        lines.append(f"| {row['way']} | {row['seconds']:.2f} | {row['ratio']:.2f} | {held} |")
     return "\n".join(lines)
 
 

@@ -47,6 +47,7 @@ from anime_growth.figures.drawing import (
 )
 from anime_growth.languages import say
 from anime_growth.quantities import Quantities, Quantity
+from anime_growth.retelling import retold
 from anime_growth.units import JPY_100M, JPY_BN, JPY_TRN, PERCENT, number_text
 from anime_growth.words import capital, lead_changes, lead_story, listed, short_ordinal
 
@@ -553,10 +554,14 @@ def market_cap(q: Quantities) -> Drawing:
             label(ax, *end, dx=-10, fontsize=LABEL, fontweight="bold")
     ax.margins(y=0.2)
     end_labels(ax, ends)
-    ax.set(xticks=range(len(days)), xticklabels=days, xlim=(-0.4, len(days) - 0.9))
+    ax.set(xticks=range(len(days)), xticklabels=[retold(day) for day in days], xlim=(-0.4, len(days) - 0.9))
     tidy(ax, say("JPY trillion, sum over the nine firms of each group"))
     said = [
-        say("{size} ahead on {day}" if lead > 0 else "{size} behind on {day}", size=number_text(abs(lead), 1), day=day)
+        say(
+            "{size} ahead on {day}" if lead > 0 else "{size} behind on {day}",
+            size=number_text(abs(lead), 1),
+            day=retold(day),
+        )
         for day, lead in leads.items()
     ]
     return finish(
