@@ -47,6 +47,7 @@ class _Commands(TyperGroup):
     def main(self, *words: Any, **settings: Any) -> Any:
         """Do what a command line says, and end with its exit code whatever can be written."""
         _open_streams()
+        completion.let_bash_complete_values()
         try:
             return super().main(*words, **settings)
         except OSError as problem:

@@ -1,6 +1,7 @@
 """Two runs beside each other: every quantity, table, figure, verdict, text and notebook, and what they were made with.
 
-Numbers are compared by the relative tolerances of the codebook, everything else exactly. A row of a table
+Numbers are compared by the relative tolerances of the codebook, fractions that are shown by their last digit, and
+everything else exactly. A row of a table
 is known by its words and whole numbers, so that a year that is added or left out shows as that row.
 """
 
@@ -23,6 +24,7 @@ KINDS = ("quantity", "table", "figure", "verdict", "text", "notebook")
 MATCH, WITHIN, NEW, MISSING, DIFFERS = STATUSES = ("match", "within tolerance", "new", "missing", "differs")
 SAME, NEW_DATA, MOVED, FLIPPED = 0, 10, 20, 30
 TEXTS = ("narrative.md", "finding.md", "limits.md")
+_FRACTION = re.compile(r"\d[\d,]*\.\d+")  # as it is shown
 # Sums that cancel leave the last bits of what was added, where no relative tolerance holds.
 ROUNDING = 1e-12
 # Columns that tell how much input there is, which new rows change: no results, but notebook 1 shows them, and
@@ -380,8 +382,8 @@ def _judged(text: str) -> dict[str, Row]:
 
 
 # --- texts and notebooks --------------------------------------------------------------------------
-def _text(kind: str, name: str, before: str | None, after: str | None) -> Item:
-    """A text by its lines; an item names the first that differs."""
+def _text(kind: str, name: str, before: str | None, after: str | None, status: str = DIFFERS) -> Item:
+    """A text by its lines; an item names the first that differs, with the `status` of a text that does."""
     if before is None or after is None:
         return Item(kind, name, NEW if before is None else MISSING)
     if before == after:
@@ -392,11 +394,33 @@ def _text(kind: str, name: str, before: str | None, after: str | None) -> Item:
     different = [number for number, (old, new) in enumerate(zip(*lines, strict=True)) if old != new]
     first = different[0] if different else size - 1
     note = f"line {first + 1}" + (f" and {len(different) - 1} more" if len(different) > 1 else "")
-    return Item(kind, name, DIFFERS, lines[0][first], lines[1][first], note)
+    return Item(kind, name, status, lines[0][first], lines[1][first], note)
+
+
+def _said(kind: str, name: str, before: str | None, after: str | None) -> Item:
+    """A text that a run has written: within tolerance where fractions differ by one in the last digit, and no more.
+
+    A number within tolerance may be rounded to the other side; whether it is within is asked of the quantity
+    or the table that it comes from. Whole numbers are compared exactly, as everywhere.
+    """
+    alike = before is not None and after is not None and _FRACTION.sub(".", before) == _FRACTION.sub(".", after)
+    shown = [_FRACTION.findall(text) if alike and text else [] for text in (before, after)]
+    close = alike and all(_in_last_digits(old, new) <= 1 for old, new in zip(*shown, strict=True))
+    return _text(kind, name, before, after, WITHIN if close else DIFFERS)
+
+
+def _in_last_digits(before: str, after: str) -> float:
+    """How far two fractions lie apart, counted in their last digit; without end where they have not as many digits.
+
+    >>> _in_last_digits("1,234.5", "1,234.6"), _in_last_digits("0.99", "1.00"), _in_last_digits("1.5", "1.50")
+    (1, 1, inf)
+    """
+    (whole, digits), (other_whole, other_digits) = (text.replace(",", "").split(".") for text in (before, after))
+    return abs(int(whole + digits) - int(other_whole + other_digits)) if len(digits) == len(other_digits) else math.inf
 
 
 def _file(name: str, before: Path, after: Path) -> Item:
-    return _text("text", name, *(_parsed(path, str) if path.exists() else None for path in (before, after)))
+    return _said("text", name, *(_parsed(path, str) if path.exists() else None for path in (before, after)))
 
 
 def _notebook(before: Path, after: Path) -> Item:
@@ -404,7 +428,10 @@ def _notebook(before: Path, after: Path) -> Item:
     if not after.exists():
         return Item("notebook", before.stem, MISSING)
     ours, theirs = _parsed(before, _shown), _parsed(after, _shown)
-    parts = [_text("notebook", place, ours.get(place), theirs.get(place)) for place in {**ours, **theirs}]
+    parts = [
+        (_said if ", output " in place else _text)("notebook", place, ours.get(place), theirs.get(place))
+        for place in {**ours, **theirs}
+    ]
     return _of_parts("notebook", before.stem, [part for part in parts if part.status != MATCH])
 
 

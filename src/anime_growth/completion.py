@@ -6,6 +6,7 @@ be read offers nothing: a prompt is no place for an error.
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -110,3 +111,36 @@ def editions(incomplete: str) -> list[Offered]:
 def _editions() -> Iterator[Offered]:
     for folder in sorted(path for path in paths.raw().glob("*/*") if path.is_dir()):
         yield Path(paths.shown(folder)).as_posix()
+
+
+# --- bash -------------------------------------------------------------------------------------------
+def let_bash_complete_values() -> None:
+    """Let bash complete what stands behind a `=`, where it cuts words, when it asks for completions.
+
+    typer takes its pieces for words, so that no `name=value` was ever completed; and bash puts an answer behind
+    the `=`, so that only the value may be given.
+    """
+    if os.environ.get("_ANIME_GROWTH_COMPLETE") != "complete_bash":
+        return
+    from typer._completion_classes import BashComplete, add_completion_class
+
+    class Whole(BashComplete):
+        cut = ""
+
+        def get_completion_args(self) -> tuple[list[str], str]:
+            pieces = os.environ["COMP_WORDS"].split("\n")
+            pieces = pieces[: int(os.environ["COMP_CWORD"]) + 1]
+            words: list[str] = []
+            for before, piece in zip(["", *pieces], pieces, strict=False):
+                if words and "=" in (before, piece):
+                    words[-1] += piece
+                else:
+                    words.append(piece)
+            if "=" in pieces[-2:]:
+                self.cut = words[-1].rpartition("=")[0] + "="
+            return words[1:-1], words[-1]
+
+        def format_completion(self, item: Any) -> str:
+            return super().format_completion(item).removeprefix(self.cut)
+
+    add_completion_class(Whole, "bash")

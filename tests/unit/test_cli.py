@@ -353,7 +353,8 @@ def completed(study, made, anime_growth):
     anime_growth("run", "-p", "basis=usd")
 
     def ask(line: str, shell: str = "bash") -> list[str]:
-        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+        pieces = line.replace("=", " = ").split(" ")  # where bash cuts words
+        words = {"COMP_WORDS": "\n".join(pieces), "COMP_CWORD": str(len(pieces) - 1)}
         typed = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
         asked = {"_ANIME_GROWTH_COMPLETE": f"complete_{shell}", **(words if shell == "bash" else typed)}
         program = Path(sys.executable).parent / "anime-growth"
@@ -371,8 +372,9 @@ def completed(study, made, anime_growth):
         ("anime-growth run --eng", ["--engine"]),
         ("anime-growth run --engine k", ["kernel"]),
         ("anime-growth run -p ba", ["basis=yen", "basis=usd", "basis=real"]),
-        ("anime-growth run -p articles=ann", ["articles=ann_record_market"]),
-        ("anime-growth run -p series=studio.o", ["series=studio.overseas"]),
+        ("anime-growth run -p articles=ann", ["ann_record_market"]),
+        ("anime-growth run -p basis=usd -p series=studio.o", ["studio.overseas"]),
+        ("anime-growth run --parameter language=", ["en", "ja"]),
         ("anime-growth runs --status f", ["failed"]),
         ("anime-growth diff p", ["published"]),
         ("anime-growth diff published l", ["latest"]),

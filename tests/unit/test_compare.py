@@ -376,6 +376,42 @@ def test_a_notebook_is_compared_by_all_that_it_shows(run, how, note, code):
     assert any(note in compare._told(part) for part in item.parts)
 
 
+def with_output(said):
+    def change(cells):
+        cells[-1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": [f"{said}\n"]}]
+
+    return change
+
+
+def with_code(said):
+    def change(cells):
+        cells[-1]["source"] = [f"level = {said!r}"]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "status"),
+    [
+        ("grows 12.3 % a year", "grows 12.4 % a year", WITHIN),
+        ("from 1,299.95 to 0.99", "from 1,299.96 to 1.00", WITHIN),
+        ("grows 12.3 % a year", "grows 12.5 % a year", DIFFERS),
+        ("grows 12.3 % a year", "grows 12.30 % a year", DIFFERS),
+        ("grows 12.3 % a year", "shrinks 12.4 % a year", DIFFERS),
+        ("of 3 models", "of 4 models", DIFFERS),
+        ("12.3", "12.3 and 4.5", DIFFERS),
+    ],
+)
+def test_a_fraction_that_is_rounded_to_the_other_side_is_within_tolerance(run, before, after, status):
+    other = shutil.copytree(run, run.with_name("other"))
+    for folder, said in ((other, before), (run, after)):
+        (folder / "limits.md").write_text(f"{said}\n", encoding="utf-8")
+        change_notebook(folder / "notebooks/01_clean_figures.ipynb", with_output(said))
+        change_notebook(folder / "notebooks/02_describe_market.ipynb", with_code(said))
+    found = {item.name: item.status for item in compare.compare(other, run).of(WITHIN, DIFFERS)}
+    assert found == {"limits.md": status, "01_clean_figures": status, "02_describe_market": DIFFERS}
+
+
 def test_what_papermill_adds_to_a_notebook_is_not_compared(run):
     def as_papermill_leaves_it(cells):
         cells[1]["metadata"]["papermill"] = {"duration": 1.5}
