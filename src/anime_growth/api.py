@@ -36,6 +36,7 @@ YEARS_AHEAD = 5
 MOST_YEARS_AHEAD = 100
 # What is drawn lies between these, so that its digits have room.
 LEAST_DRAWN, MOST_DRAWN = 1e-12, 1e15
+UNNAMED = "series"  # what a series is called that has no name of its own
 
 
 # --- results ----------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ def fit(levels: "pd.Series | Mapping[int, float]", model: str = "drift", until: 
         found = trends.fit(model, known)
     except trends.CannotFit as reason:
         do = "Give at least eight levels above zero, one a year and none left out, or choose another model"
-        raise InputError(f"series {name}", str(reason), do) from reason
+        raise InputError(_series(name), str(reason), do) from reason
     last = found.years[-1]
     end = last + YEARS_AHEAD if until is None else until
     if not _is_whole(end) or not last < end <= last + MOST_YEARS_AHEAD:
@@ -181,7 +182,7 @@ def _by_year(levels: "pd.Series | Mapping[int, float]") -> pd.Series:
         raise InputError(f"levels of type {type(levels).__name__}", "have no years", do)
     # What pandas calls a column by itself, such as 0, is no name.
     name = one_line(series.name) if isinstance(series.name, str | tuple) else ""
-    name = name or "series"
+    name = name or UNNAMED
     series = series.dropna()
     index = series.index
     try:
@@ -189,12 +190,17 @@ def _by_year(levels: "pd.Series | Mapping[int, float]") -> pd.Series:
         numbers = [_number(one) for one in series]
     except (ValueError, OverflowError) as problem:
         do = "Index it by years, such as 2024, and give a number for each"
-        raise InputError(f"series {name}", f"is not numbers by year ({one_line(problem)})", do) from problem
+        raise InputError(_series(name), f"is not numbers by year ({one_line(problem)})", do) from problem
     found = pd.Series(numbers, index=years, dtype=float, name=name).sort_index()
     if found.index.has_duplicates:
         twice = found.index[found.index.duplicated()][0]
-        raise InputError(f"series {name}", f"has more than one level for {twice}", "Give one level a year")
+        raise InputError(_series(name), f"has more than one level for {twice}", "Give one level a year")
     return found
+
+
+def _series(name: str) -> str:
+    """A reader's series in words."""
+    return name if name == UNNAMED else f"{UNNAMED} {name}"
 
 
 def _year(given: Any) -> int:
@@ -235,5 +241,5 @@ def plot(trend: Trend, source: str = "own figures") -> "Drawing":
     if not LEAST_DRAWN <= min(drawn) <= max(drawn) <= MOST_DRAWN:
         do = "Give levels in another unit, or forecast fewer years"
         what = f"has levels or forecasts that are not between {LEAST_DRAWN:g} and {MOST_DRAWN:g}"
-        raise InputError(f"series {trend.name}", what, do)
+        raise InputError(_series(trend.name), what, do)
     return own.outlook(trend.name, trend.model, trend.text, trend.levels, trend.forecasts, one_line(source))

@@ -59,7 +59,8 @@ def of_steps(jobs: int) -> Iterator[tuple["Told", Callable[[], None]]]:
             if typical and (begun or finished):
                 at_work = {name: time.monotonic() - since for name, since in begun.items()}
                 left = seconds_left(typical, at_work, finished, jobs)
-                bar.update(task, left=f"about {timedelta(seconds=round(left))} left")
+                told = f"about {timedelta(seconds=round(left))} left" if left >= 1 else "nearly done"
+                bar.update(task, left=told)
             bar.refresh()
 
         def on_step(at_work: Sequence[str], done: Sequence[str]) -> None:

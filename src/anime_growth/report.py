@@ -13,7 +13,7 @@ import re
 import shlex
 import subprocess
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ MODEL_NOTE = (
     "interval beside it is too narrow; a small Jarque-Bera value says that they are not normal."
 )
 # A tip names one source by its title, shortened to this many characters.
+MOST_NAMED = 4  # names in a tip
 TITLE_LENGTH = 70
 
 
@@ -68,8 +69,10 @@ def picture(name: str, svg: bytes, alt: str, top: str = "") -> Markup:
     """
     size = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     room = Markup(' width="{:.0f}" height="{:.0f}"').format(float(size[1]), float(size[2])) if size else ""
-    shown = Markup('<figure><img alt="{}" src="{}figures/{}.svg"{} loading="lazy"></figure>')
-    return shown.format(alt, top, name, room)
+    title = re.search(rb"<title>(.*?)</title>", svg, re.DOTALL)
+    said = Markup("<figcaption>{}</figcaption>").format(Markup(title[1].decode()).unescape()) if title else ""
+    shown = Markup('<figure>{}<img alt="{}" src="{}figures/{}.svg"{} loading="lazy"></figure>')
+    return shown.format(said, alt, top, name, room)
 
 
 def record_of(q: Quantities, tables: Mapping[str, pd.DataFrame]) -> Record:
@@ -387,7 +390,7 @@ def tip(key: str, record: Record) -> dict[str, str]:
     """What a reader sees beside a number: what it is, its unit and method, and who printed it."""
     item, edition = record.q[key], record.edition(key)
     trust = [
-        _edition_words(edition),
+        _edition_words(edition, _few),
         say(f"{item.confidence} confidence"),
         say(", ").join(map(retold, item.caveats)),
     ]
@@ -402,11 +405,22 @@ def tip(key: str, record: Record) -> dict[str, str]:
     }
 
 
-def _edition_words(edition: str) -> str:
+def _few(names: list[str]) -> str:
+    """The first of several names, and how many more there are; the trace page has all."""
+    more = len(names) - MOST_NAMED
+    first = say(", ").join(names[:MOST_NAMED])
+    return say("{names} and {count} more", names=first, count=more) if more > 0 else first
+
+
+def _all(names: list[str]) -> str:
+    return say(", ").join(names)
+
+
+def _edition_words(edition: str, told: Callable[[list[str]], str] = _all) -> str:
     """The editions that a number rests on; they are of other sources than the report, too."""
     if not edition or edition.isdecimal():
         return say("edition {edition}", edition=edition) if edition else ""
-    return say("edition: {editions}", editions=say(", ").join(map(retold, edition.split(BETWEEN_EDITIONS))))
+    return say("edition: {editions}", editions=told([retold(name) for name in edition.split(BETWEEN_EDITIONS)]))
 
 
 def claim_tip(row: Mapping[str, Any], record: Record) -> dict[str, str]:
@@ -426,13 +440,12 @@ def claim_tip(row: Mapping[str, Any], record: Record) -> dict[str, str]:
 
 
 def _first_source(ids: list[str], record: Record) -> str:
-    """Ids of sources, the first with its title."""
+    """Ids of the first sources, the very first with its title."""
     if not ids:
         return ""
     title = record.sources.get(ids[0], {}).get("title", "")
     told = f" ({textwrap.shorten(title, TITLE_LENGTH, placeholder=' …')})" if title else ""
-    rest = f", {', '.join(ids[1:])}" if len(ids) > 1 else ""
-    return say("sources: {told}" if rest else "source: {told}", told=f"{ids[0]}{told}{rest}")
+    return say("sources: {told}" if len(ids) > 1 else "source: {told}", told=_few([f"{ids[0]}{told}", *ids[1:]]))
 
 
 def _source_words(name: str, record: Record) -> Markup:
@@ -496,7 +509,7 @@ def _section(key: str, record: Record) -> dict[str, Any]:
     return {
         "key": key,
         "text": item.text,
-        "exact": f"{item.value:.12g} {item.unit}",
+        "exact": f"{item.value:,.12g} [{say(item.unit)}]",
         "label": retold(item.label),
         "method": retold(record.method(key)),
         "edition": _edition_words(record.edition(key)),
@@ -571,7 +584,8 @@ def _font_for(page: str) -> str:
     """The letters of a page as a font that it carries itself, so that it can be read where no font has them."""
     from fontTools.subset import Options, Subsetter, load_font, save_font  # only for a language with its own font
 
-    options, file = Options(flavor="woff", layout_features=[], notdef_outline=True), font_file()
+    options = Options(flavor="woff", layout_features=[], notdef_outline=True, hinting=False)
+    file = font_file()
     cut, woff = Subsetter(options), BytesIO()
     cut.populate(text="".join(sorted({letter for letter in page if letter > "\u2e7f"})))
     with load_font(str(file), options) as font:

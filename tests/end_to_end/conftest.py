@@ -66,7 +66,7 @@ def verified_run(copy_of_study, monkeypatch):
     """A verified run of defaults in the copy, made from the published files without running a chain."""
     run = copy_of_study / "data/processed/runs/20260101T000000Z"
     shutil.copytree(paths.published(), run)
-    shutil.copytree(paths.notebooks(), run / "notebooks")
+    shutil.copytree(paths.notebooks(), run / "notebooks", ignore=shutil.ignore_patterns(".*"))
     for name in ("forecasts.csv", "canary.csv"):  # made by publishing
         (run / name).unlink()
     for promised in (name for spec in pipeline.STEPS.values() for name in spec.promises):

@@ -58,7 +58,7 @@ def test_a_bar_tells_the_steps_at_work_how_many_are_done_and_the_time_left():
     drawn = on_a_terminal([sys.executable, "-c", DRAWN])
     assert re.search(r"01_clean_figures .*0/6.* about 0:\d\d:\d\d left", drawn)
     assert re.search(r"02_describe_market, 03_fit_trends .*1/6", drawn)
-    assert re.search(r"finishing .*6/6.* about 0:00:00 left", drawn)
+    assert re.search(r"finishing .*6/6.* nearly done", drawn)
     assert re.search(r"trying what a slip in a raw cell would do .*100/200", drawn)
     assert colours(drawn)
 

@@ -18,7 +18,7 @@ GROWTH = "market.overseas.growth.2024"
 def run(tmp_path):
     """A run that is as the published one, its notebooks included."""
     shutil.copytree(paths.published(), tmp_path / "run")
-    shutil.copytree(paths.notebooks(), tmp_path / "run" / "notebooks")
+    shutil.copytree(paths.notebooks(), tmp_path / "run" / "notebooks", ignore=shutil.ignore_patterns(".*"))
     return tmp_path / "run"
 
 

@@ -38,7 +38,7 @@ TIMES = {"start_time": "2026-11-23T09:57:34.328034+00:00", "end_time": "2026-11-
 def run(tmp_path):
     """A finished run with all that a crate speaks of, made from what is published and committed."""
     folder = shutil.copytree(paths.published(), tmp_path / "run")
-    shutil.copytree(paths.notebooks(), folder / "notebooks", ignore=shutil.ignore_patterns("README.md"))
+    shutil.copytree(paths.notebooks(), folder / "notebooks", ignore=shutil.ignore_patterns("README.md", ".*"))
     (folder / "run.log").write_text("running\n")
     for page in ("index.html", "trace/one.html"):
         (folder / "site" / page).parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ RECORD = {
 def a_run(folder):
     """A finished run that is as the published one."""
     shutil.copytree(paths.published(), folder)
-    shutil.copytree(paths.notebooks(), folder / "notebooks")
+    shutil.copytree(paths.notebooks(), folder / "notebooks", ignore=shutil.ignore_patterns(".*"))
     artefacts = records.artefacts(folder)
     (folder / "run.json").write_text(json.dumps({**RECORD, "run_id": folder.name, "artefacts": artefacts}))
     return folder
@@ -265,7 +265,7 @@ def test_it_says_when_the_run_verified_against_was_changed_since(before, after):
 def test_it_says_when_the_published_results_have_uncommitted_changes(tmp_path, monkeypatch, after):
     home = tmp_path / "home"
     shutil.copytree(paths.published(), home / "data/processed/published")
-    shutil.copytree(paths.notebooks(), home / "notebooks")
+    shutil.copytree(paths.notebooks(), home / "notebooks", ignore=shutil.ignore_patterns(".*"))
     monkeypatch.setenv(paths.HOME_VARIABLE, str(home))
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@x"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):

@@ -84,7 +84,10 @@ def _break_marks(
     inferred = rows["is_documented"].map({True: "", False: say(", inferred")})
     words = rows["note_id"] + " " + rows["kind"].map({kind: say(words) for kind, words in KINDS.items()}) + inferred
     marks = [(float(year), text, QUIET) for year, text in zip(rows["year"], words, strict=True)]
-    clauses = [f"{row.note_id}: {re.split(r'; | [(]|, i[.]e[.]', row.finding)[0]}." for row in rows.itertuples()]
+    first = (re.split(r"; | [(]|, i[.]e[.]|；|（|。", retold(finding))[0] for finding in rows["finding"])
+    clauses = [
+        say("{note}: {clause}.", note=note, clause=clause) for note, clause in zip(rows["note_id"], first, strict=True)
+    ]
     return marks, list(dict.fromkeys(clauses))
 
 

@@ -71,19 +71,21 @@
   };
   const follow = () => {
     const [name, query] = location.hash.slice(1).split("?");
-    if (name !== place || query === undefined) return;
+    if (query === undefined) return;
     choose(new URLSearchParams(query));
-    document.getElementById(place).scrollIntoView();
+    if (name === place) document.getElementById(place).scrollIntoView();
   };
 
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", () => {
     choose(new URLSearchParams());
-    history.replaceState(null, "", link.href);
+    const all = new URLSearchParams(location.hash.split("?")[1]); // with what is chosen elsewhere on the page
+    for (const [name, value] of Object.entries(chosen())) all.set(name, value);
+    history.replaceState(null, "", `#${place}?${all}`);
   });
   window.addEventListener("hashchange", follow);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", draw);
   new ResizeObserver(() => { if (chart && chart.width !== box.clientWidth) chart.setSize({ width: box.clientWidth, height: HEIGHT }); }).observe(box);
   choose(Object.entries(known.chosen));
   follow();

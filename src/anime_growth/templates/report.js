@@ -98,17 +98,16 @@
     apply();
   };
   const keep = () => {
-    const chosen = new URLSearchParams(pressed().map((verdict) => ["verdict", verdict]));
+    const chosen = new URLSearchParams(location.hash.split("?")[1]); // what is chosen elsewhere on the page stays
+    for (const name of ["verdict", ...fields.map((field) => field.name)]) chosen.delete(name);
+    for (const verdict of pressed()) chosen.append("verdict", verdict);
     for (const field of fields) if (field.value.trim()) chosen.set(field.name, field.value.trim());
     history.replaceState(null, "", `#${place}${chosen.size ? `?${chosen}` : ""}`);
   };
   const follow = () => {
     const [name, query] = location.hash.slice(1).split("?");
-    if (name === place && query !== undefined) {
-      choose(new URLSearchParams(query));
-      document.getElementById(place).scrollIntoView();
-      return;
-    }
+    if (query !== undefined) choose(new URLSearchParams(query));
+    if (query !== undefined && name === place) return document.getElementById(place).scrollIntoView();
     const target = document.getElementById(decodeURIComponent(name));
     if (target && target.hidden) { // a link to something that is filtered out
       choose(new URLSearchParams());
