@@ -169,6 +169,16 @@ def test_verdicts_are_chosen_by_keyboard_and_the_address_keeps_the_choice(visit)
     assert page.url.endswith("#verdicts")
 
 
+def test_the_address_keeps_a_projection_and_verdicts_that_are_chosen_on_one_page(visit):
+    page = visit("report.html#explore?model=drift&start=2012&basis=usd")
+    page.locator("#filter button[value=contradicted]").click()
+    again = visit(page.url.rsplit("/", 1)[1])
+    expect_claims(again, CLAIMS[CLAIMS["verdict"] == "contradicted"])
+    expect(again.locator("#choose").get_by_role("status")).to_contain_text("from 2012 in dollars")
+    again.get_by_label("From the year").select_option("2002")
+    assert again.url.endswith("#explore?model=drift&start=2002&basis=usd&verdict=contradicted")
+
+
 def test_verdict_article_kind_and_text_narrow_the_choice_together_and_show_all_undoes_them(visit):
     page, article = visit("report.html"), CLAIMS["article"].iloc[0]
     page.locator("select[name=article]").select_option(article)
@@ -279,8 +289,16 @@ def test_the_dark_scheme_is_dark_and_paper_is_not(visit):
     page = visit("report.html", color_scheme="dark")
     lightness = "Math.max(...getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number))"
     assert page.evaluate(lightness) < 64
+    has_dark_ink = """() => {
+        const canvas = document.querySelector("#chart canvas");
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const dark = (red, at) => at % 4 === 0 && red < 40 && data[at + 2] < 60 && data[at + 3] === 255;
+        return data.some(dark);
+    }"""
+    assert not page.evaluate(has_dark_ink)
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate(lightness) == 255
+    page.wait_for_function(has_dark_ink)
 
 
 def test_on_a_phone_no_page_is_wider_than_the_screen_and_what_is_scrolls_by_keyboard_in_its_own_box(visit, pages):
@@ -289,16 +307,27 @@ def test_on_a_phone_no_page_is_wider_than_the_screen_and_what_is_scrolls_by_keyb
         for details in page.locator("details").all()[:20]:
             details.evaluate("details => { details.open = true }")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE, file.name
-    figure = visit("report.html", PHONE).locator("figure").first
-    expect(figure).to_have_attribute("tabindex", "0")
-    figure.focus()
-    figure.press("ArrowRight")
-    scrolled = """figure => new Promise(done => {
-        const look = left => figure.scrollLeft || !left ? done(figure.scrollLeft) : setTimeout(look, 50, left - 1);
+    table = visit("certificate.html", PHONE).locator(".wide").first
+    expect(table).to_have_attribute("tabindex", "0")
+    table.focus()
+    table.press("ArrowRight")
+    scrolled = """table => new Promise(done => {
+        const look = left => table.scrollLeft || !left ? done(table.scrollLeft) : setTimeout(look, 50, left - 1);
         look(400);
     })"""
-    assert figure.evaluate(scrolled) > 0
+    assert table.evaluate(scrolled) > 0
     expect(visit("report.html", DESKTOP).locator("[tabindex]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_a_figure_is_whole_and_where_that_makes_it_small_its_headline_stands_beside_it(visit, width):
+    page = visit("report.html", width)
+    whole = "all => all.every(one => one.getBoundingClientRect().right <= document.documentElement.clientWidth)"
+    assert page.locator("figure img").count() and page.locator("figure img").evaluate_all(whole)
+    headlines = page.locator("figure figcaption")
+    assert headlines.count() == page.locator("figure").count()
+    assert all(headlines.all_text_contents())
+    expect(headlines.first).to_be_visible(visible=width == PHONE)
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
@@ -338,6 +367,8 @@ def test_paper_shows_what_is_folded_on_the_screen_and_the_addresses_of_sources(v
     assert folded.count() and all(folded.evaluate_all(visible))
     page = visit("report.html#verdicts?verdict=contradicted")
     page.emulate_media(media="print")
+    badge = "badge => [getComputedStyle(badge).backgroundColor, getComputedStyle(badge).color]"
+    assert page.locator(".badge").first.evaluate(badge) == ["rgba(0, 0, 0, 0)", "rgb(27, 31, 36)"]
     expect(page.locator("nav")).to_be_hidden()
     expect(page.locator("#filter").get_by_role("status")).to_be_visible()  # it tells that rows were left out
     link = page.locator("#sources + ul a[href^=http]").first

@@ -62,7 +62,7 @@
       else box.removeAttribute("tabindex");
     }
   });
-  for (const box of document.querySelectorAll("figure, .wide, .output_subarea, pre")) watch.observe(box);
+  for (const box of document.querySelectorAll(".wide, .output_subarea, pre")) watch.observe(box);
 })();
 
 // Rows or sections of `#list` that the choices in `#filter` leave; the address keeps the choice.
