@@ -86,7 +86,8 @@ def test_a_year_changes_the_forecasts_of_the_windows_that_see_it(quick, levels):
     spoiled = levels.copy()
     spoiled[2015] *= 3
     real, other = (backtest.forecasts(one).set_index(KEYS)["median"] for one in (levels, spoiled))
-    changed = {model: (real != other)[model].groupby("origin").any() for model in ("drift", "loglinear")}
+    moved = (real / other - 1).abs() > 1e-9  # not by the last digits, which depend on the processor
+    changed = {model: moved[model].groupby("origin").any() for model in ("drift", "loglinear")}
     # The median of drift runs through the first and the last level of its window, a line sees all.
     assert changed["drift"][changed["drift"]].index.to_list() == [2015]
     assert changed["loglinear"][changed["loglinear"]].index.to_list() == list(range(2015, 2024))

@@ -71,7 +71,10 @@ def wordy(item):
 
 
 def told_of_the_worker(item):
-    hidden = psutil.Process().num_threads() - threading.active_count()
+    hidden = 99
+    for _ in range(20):  # one of Python's own that is about to begin or end is counted on one side only
+        hidden = min(hidden, psutil.Process().num_threads() - threading.active_count())
+        time.sleep(0.01)
     return [{"finding": f"{paths.home()}, {hidden} threads beside Python's own"}]
 
 
