@@ -24,6 +24,7 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
@@ -52,6 +53,8 @@ UNUSED = ("debugpy", "pyarrow", "rfc3987_syntax")
 # is lost where that is not joined yet; and how often to look whether it has ended.
 ANSWER_SECONDS, ECHO_SECONDS = 1, 0.05
 LOOK_SECONDS = 0.005
+# A client knocks before its kernel has opened; how often again [ms]. Left alone it would wait a tenth of a second.
+KNOCK_MS = 2
 
 
 class ForkedEngine:
@@ -106,15 +109,33 @@ def _original() -> Any:
 
 @cache
 def _quick_to_save() -> type:
-    """papermill's keeper of a notebook at work, which saves it before and after each cell, without ado."""
+    """papermill's keeper of a notebook at work, without ado.
+
+    The original saves before and after each cell. Here the file has all that was shown when the next cell of code
+    begins, or at the end: the same but for the moment between two cells.
+    """
     from papermill.engines import NotebookExecutionManager
     from papermill.iorw import papermill_io
 
     class Manager(NotebookExecutionManager):
+        is_due = True
+
+        def cell_start(self, cell: "NotebookNode", cell_index: int | None = None, **options: Any) -> None:
+            self.is_due = cell.cell_type == "code"
+            super().cell_start(cell, cell_index, **options)
+
+        def cell_complete(self, cell: "NotebookNode", cell_index: int | None = None, **options: Any) -> None:
+            self.is_due = False
+            super().cell_complete(cell, cell_index, **options)
+
+        def notebook_complete(self, **options: Any) -> None:
+            self.is_due = True
+            super().notebook_complete(**options)
+
         def save(self, nb: "NotebookNode | None" = None, **_: Any) -> None:
             if nb:
                 self.nb = nb
-            if self.output_path:  # laid out line by line, as it is at the end, it would take far longer
+            if self.output_path and self.is_due:  # laid out line by line, as it is at the end, it would take far longer
                 papermill_io.write(json.dumps(self.nb), self.output_path)
             self.last_save_time = self.now()
 
@@ -276,6 +297,13 @@ class _Manager(AsyncKernelManager):
     @default("client_factory")
     def _client_factory_default(self) -> type[AsyncKernelClient]:
         return _Client
+
+    @default("context")
+    def _context_default(self) -> zmq.asyncio.Context:
+        self._created_context = True
+        context = zmq.asyncio.Context()
+        context.setsockopt(zmq.RECONNECT_IVL, KNOCK_MS)  # of all sockets made in it
+        return context
 
     async def _async_pre_start_kernel(self, **options: Any) -> tuple[list[str], dict[str, Any]]:
         self.provisioner = _Provisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)

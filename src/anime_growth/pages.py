@@ -7,6 +7,7 @@ site: it opens from disk, needs no network, and may be copied elsewhere whole.
 import gc
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ from markupsafe import Markup
 
 from anime_growth import data_package, links, paper, paths, records, report
 from anime_growth.claims import VERDICTS
+from anime_growth.errors import InputError
 from anime_growth.languages import ENGLISH, say, speaking
 from anime_growth.pipeline import alternative_text
 from anime_growth.steps import STEPS
@@ -25,10 +27,13 @@ from anime_growth.trace import Record
 NO_CERTIFICATE = "this run was not compared with the published results, as anime-growth verify does"
 
 
-def load() -> None:
-    """Import what shows notebooks, so that processes forked later share it."""
+def load(language: str) -> None:
+    """Load what pages and notebook 6 are made with, so that processes forked later share it."""
     import nbconvert.exporters  # noqa: F401
     import pygments.formatters  # noqa: F401
+
+    with suppress(InputError):  # a damaged template: who uses it will say so
+        report.load(language)
 
 
 def begin(folder: Path, steps: Iterable[str]) -> dict[str, str]:
@@ -132,11 +137,11 @@ def _notebooks(folder: Path, steps: Iterable[str]) -> Iterator[tuple[str, str]]:
     exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
     colours = Markup(f"<style>{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}</style>")
-    saved = {_title(path.read_text(encoding="utf-8")): path for path in folder.glob("figures/*.svg")}
+    saved = {report.title_of(path.read_text(encoding="utf-8")): path for path in folder.glob("figures/*.svg")}
     for name in steps:
         notebook = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
         for output in (one for cell in notebook.cells for one in cell.get("outputs", ())):
-            drawn = _title(output.get("data", {}).get("image/svg+xml", ""))
+            drawn = report.title_of(output.get("data", {}).get("image/svg+xml", ""))
             if drawn and drawn in saved:  # it lies beside the page already
                 figure = saved[drawn]
                 shown = report.picture(
@@ -151,12 +156,6 @@ def _notebooks(folder: Path, steps: Iterable[str]) -> Iterator[tuple[str, str]]:
         _write(folder / "notebooks" / f"{name}.html", "notebook.html.j2", context)
         yield name, title
         gc.collect()  # the trees of HTML that were gone through, which lead in circles
-
-
-def _title(svg: str) -> str | None:
-    """What a figure says of itself; None where it says nothing."""
-    found = re.search("<title>(.*?)</title>", svg, re.DOTALL)
-    return found[1] if found else None
 
 
 # --- the certificate --------------------------------------------------------------------------------

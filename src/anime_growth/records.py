@@ -207,14 +207,13 @@ def changed_since(folder: Path, record: Mapping[str, Any]) -> list[str]:
 
 
 def packages() -> dict[str, str]:
-    """Every installed package with its version."""
-    from importlib.metadata import distributions
-
-    return dict(sorted((str(one.metadata["Name"]).lower(), one.version) for one in distributions()))
+    """Every installed package, by its normalized name, with its version."""
+    told = (folder.stem.split("-", 1) for folder in _installed())
+    return dict(sorted((re.sub("[-_.]+", "-", name).lower(), version) for name, version in told))
 
 
 def _installed() -> Iterator[Path]:
-    """The folders in which installed packages say what they are; their names tell their versions."""
+    """The folders in which installed packages say what they are, named by them and their versions."""
     for folder in filter(os.path.isdir, sys.path):
         yield from Path(folder).glob("*.dist-info")
 

@@ -60,6 +60,19 @@ MODEL_NOTE = (
 # A tip names one source by its title, shortened to this many characters.
 MOST_NAMED = 4  # names in a tip
 TITLE_LENGTH = 70
+REPORT, TRACE, CODEBOOK = "report.html.j2", "trace.html.j2", "codebook.html.j2"
+
+
+def load(language: str) -> None:
+    """Read the templates of the report and its text, which are kept. Raises InputError for one that is damaged."""
+    for name in (
+        *(told[language] for told in (narrative.NARRATIVE, narrative.FINDING, narrative.LIMITS)),
+        REPORT,
+        TRACE,
+        CODEBOOK,
+    ):
+        narrative.template(name)
+    narrative.template(narrative.NARRATIVE[language], as_html=True)
 
 
 def picture(name: str, svg: bytes, alt: str, top: str = "") -> Markup:
@@ -69,10 +82,16 @@ def picture(name: str, svg: bytes, alt: str, top: str = "") -> Markup:
     """
     size = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     room = Markup(' width="{:.0f}" height="{:.0f}"').format(float(size[1]), float(size[2])) if size else ""
-    title = re.search(rb"<title>(.*?)</title>", svg, re.DOTALL)
-    said = Markup("<figcaption>{}</figcaption>").format(Markup(title[1].decode()).unescape()) if title else ""
+    title = title_of(svg.decode())
+    said = Markup("<figcaption>{}</figcaption>").format(title) if title else ""
     shown = Markup('<figure>{}<img alt="{}" src="{}figures/{}.svg"{} loading="lazy"></figure>')
     return shown.format(said, alt, top, name, room)
+
+
+def title_of(svg: str) -> str:
+    """What a figure says of itself; empty where it says nothing."""
+    found = re.search("<title>(.*?)</title>", svg, re.DOTALL)
+    return Markup(found[1]).unescape() if found else ""
 
 
 def record_of(q: Quantities, tables: Mapping[str, pd.DataFrame]) -> Record:
@@ -265,7 +284,7 @@ def _report(
         "parameters": [shlex.quote(f"{name}={next(iter(values.values()))}") for name, values in parameters.items()],
         "commit": _commit(),
     }
-    return as_page("report.html.j2", context, "uplot/uPlot.min.css", "uplot/uPlot.iife.min.js", "explore.js")
+    return as_page(REPORT, context, "uplot/uPlot.min.css", "uplot/uPlot.iife.min.js", "explore.js")
 
 
 def to_explore(
@@ -356,7 +375,7 @@ def write_codebook(
             "sources": listed_sources(sorted(ids), record),
             "is_part_of_run": is_part_of_run,
         }
-        return as_page("codebook.html.j2", context)
+        return as_page(CODEBOOK, context)
 
 
 def _pieces(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -501,7 +520,7 @@ def _trace(page: str, verdicts: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
         "titles": {name: _source_title(name, record) for name in sources},
         "commit": _commit(),
     }
-    return as_page("trace.html.j2", context)
+    return as_page(TRACE, context)
 
 
 def _section(key: str, record: Record) -> dict[str, Any]:

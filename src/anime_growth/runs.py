@@ -156,12 +156,12 @@ def _transaction(
     return finished
 
 
-def _load_pages() -> None:
-    """Import what makes pages early, too: processes that are forked later share it, and make no copies of their own."""
+def _load_pages(language: str) -> None:
+    """Load what makes pages early, too: processes that are forked later share it, and make no copies of their own."""
     from anime_growth import pages
 
     with processes.kept():
-        pages.load()
+        pages.load(language)
 
 
 def _begin_pages(work: Path, steps: Iterable[str]) -> Mapping[str, str]:
@@ -274,11 +274,17 @@ class Chain:
         self._save()
 
     def _load_ahead(self) -> None:
-        """Load what later steps and pages need, for as long as all that is at work still is."""
+        """Load what later steps and pages need, for as long as all that is at work still is.
+
+        Where every processor is at work, what comes next only; for the rest there will be a better time.
+        """
         loads: list[Callable[[], None]] = [partial(self._load, spec) for spec in self.waiting.values()]
-        loads.append(_load_pages)
-        while loads and self.at_work and not processes.first_ended([one.call for one in self.at_work.values()], NOW):
-            loads.pop(0)()
+        loads.append(partial(_load_pages, self.record["parameters"]["language"]))
+        busy = len(self.at_work) >= cores()
+        for load in loads[:1] if busy else loads:
+            if not self.at_work or processes.first_ended([one.call for one in self.at_work.values()], NOW):
+                return
+            load()
 
     def _load(self, spec: StepSpec) -> None:
         if spec.name not in self.loaded:
