@@ -272,6 +272,13 @@ class _Provisioner(LocalProvisioner):
 class _Client(AsyncKernelClient):
     """Ready as soon as the kernel has answered on both channels; the original waits until nothing more comes."""
 
+    @default("context")
+    def _quick_to_connect(self) -> zmq.asyncio.Context:
+        self._created_context = True
+        context = zmq.asyncio.Context()
+        context.setsockopt(zmq.RECONNECT_IVL, KNOCK_MS)  # of all sockets made in it
+        return context
+
     async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
         limit = time.monotonic() + (timeout or 60)
         while time.monotonic() < limit:
@@ -297,13 +304,6 @@ class _Manager(AsyncKernelManager):
     @default("client_factory")
     def _client_factory_default(self) -> type[AsyncKernelClient]:
         return _Client
-
-    @default("context")
-    def _context_default(self) -> zmq.asyncio.Context:
-        self._created_context = True
-        context = zmq.asyncio.Context()
-        context.setsockopt(zmq.RECONNECT_IVL, KNOCK_MS)  # of all sockets made in it
-        return context
 
     async def _async_pre_start_kernel(self, **options: Any) -> tuple[list[str], dict[str, Any]]:
         self.provisioner = _Provisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
