@@ -276,10 +276,12 @@ class Chain:
     def _load_ahead(self) -> None:
         """Load what later steps and pages need, for as long as all that is at work still is.
 
-        Where every processor is at work, what comes next only; for the rest there will be a better time.
+        Where every processor is at work, what comes next only; for the rest there will be a better time. What pages
+        need takes memory, which nothing has to spare before the last step is all that waits.
         """
         loads: list[Callable[[], None]] = [partial(self._load, spec) for spec in self.waiting.values()]
-        loads.append(partial(_load_pages, self.record["parameters"]["language"]))
+        if len(self.waiting) == 1:
+            loads.append(partial(_load_pages, self.record["parameters"]["language"]))
         busy = len(self.at_work) >= cores()
         for load in loads[:1] if busy else loads:
             if not self.at_work or processes.first_ended([one.call for one in self.at_work.values()], NOW):
