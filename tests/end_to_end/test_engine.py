@@ -9,7 +9,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+import zmq
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from anime_growth import engine, paths, processes, steps
 from tests.end_to_end.conftest import TOP, one_chain
@@ -284,6 +285,30 @@ def test_libraries_are_there_already_and_a_kernel_is_this_process_over_again(tmp
     papermill(tmp_path, (notebook, outs[0], {"engine_name": engine.NAME}), (notebook, outs[1], {}))
     assert text_of(outs[0]) == ["True", "False"]
     assert text_of(outs[1]) == ["False", "True"]
+
+
+def test_while_a_cell_is_at_work_the_file_has_all_that_was_shown_before_it(tmp_path):
+    out = tmp_path / "out.ipynb"
+    look = f"""
+    import json
+    for cell in json.load(open({str(out)!r}))["cells"]:
+        print(cell["metadata"]["papermill"]["status"], *["".join(one["text"]) for one in cell.get("outputs", [])])
+    """
+    notebook = write(tmp_path, "looks", "print('shown')", "", look)
+    saved = nbformat.read(notebook, as_version=4)
+    saved.cells[1] = new_markdown_cell("Between two cells of code.")
+    nbformat.write(saved, notebook)
+    papermill(tmp_path, (notebook, out, {"engine_name": engine.NAME}))
+    assert text_of(out)[-1].splitlines() == ["completed shown", "", "completed", "running"]
+    assert [cell.metadata.papermill.status for cell in nbformat.read(out, 4).cells] == ["completed"] * 3
+
+
+def test_a_client_is_not_kept_waiting_by_a_kernel_that_has_opened():
+    client = engine._Client()
+    socket = client.context.socket(zmq.SUB)
+    assert socket.getsockopt(zmq.RECONNECT_IVL) == engine.KNOCK_MS
+    socket.close()
+    client.context.term()
 
 
 def test_a_kernel_that_is_no_python_of_this_environment_begins_as_elsewhere(tmp_path):

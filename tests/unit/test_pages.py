@@ -5,11 +5,13 @@ import re
 import shutil
 from urllib.parse import unquote
 
+import jinja2
 import nbformat
 import pandas as pd
 import pytest
 
-from anime_growth import pages, paper, paths, publish
+from anime_growth import narrative, pages, paper, paths, publish, report
+from anime_growth.errors import InputError
 from anime_growth.steps import STEPS
 from tests.elements import Elements
 
@@ -131,3 +133,12 @@ def test_what_is_made_while_the_last_step_is_at_work_is_the_same(run, tmp_path):
     shutil.copyfile(run / f"notebooks/{last}.ipynb", folder / f"notebooks/{last}.ipynb")
     pages.build(folder, begun)
     assert made(folder) == made(run)
+
+
+def test_a_damaged_template_is_left_to_those_who_use_it(monkeypatch):
+    whole = dict.fromkeys(narrative.environment().list_templates(), "")
+    damaged = jinja2.Environment(loader=jinja2.DictLoader({**whole, report.REPORT: "{% if %}"}))
+    monkeypatch.setattr(narrative, "environment", lambda as_html=False: damaged)
+    pages.load("en")
+    with pytest.raises(InputError, match="report.html.j2, line 1: is no template"):
+        report.load("en")

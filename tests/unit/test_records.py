@@ -1,9 +1,11 @@
 """What is known of a run: its record, the list of runs, and the keys by which a step is known again."""
 
 import json
+import re
 import shutil
 import subprocess
 from datetime import UTC, datetime
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -122,7 +124,8 @@ def test_a_record_says_all_that_a_run_is_made_with(study):
     record = records.begin(ID, datetime(2026, 1, 1, tzinfo=UTC), parameters.Parameters(), 2025)
     assert (record["run_id"], record["exit_class"], record["edition"]) == (ID, "running", 2025)
     assert record["parameters"] == parameters.Parameters().model_dump()
-    assert {"pandas", "papermill"} <= set(record["packages"])
+    installed = {re.sub("[-_.]+", "-", one.metadata["Name"]).lower(): one.version for one in distributions()}
+    assert record["packages"] == installed and {"pandas", "papermill", "jupyter-client"} <= set(installed)
     raw = {path.relative_to(paths.raw()).as_posix() for path in paths.raw().rglob("*.csv")}
     assert raw == set(record["raw_files"])
     assert {f"notebooks/{name}.ipynb" for name in STEPS} <= set(record["code"])

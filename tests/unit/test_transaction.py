@@ -7,6 +7,8 @@ import shutil
 import signal
 import time
 from datetime import UTC, datetime
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -238,6 +240,51 @@ def test_steps_that_do_not_need_each_other_run_side_by_side(chain):
 def test_no_more_than_so_many_are_at_work_at_a_time(chain):
     runs.run({}, manner=Manner(jobs=1))
     assert chain.told() == [f"{what} {name}" for name in STEPS for what in ("begins", "ends")]
+
+
+@pytest.fixture
+def loading(chain, monkeypatch):
+    """Make a run with so many processors; what was loaded, each with the steps that were at work meanwhile.
+
+    A step may wait until something has been loaded: `chain.study / "loaded" / name`.
+    """
+    at_work, loaded = [], []
+    (chain.study / "loaded").mkdir()
+
+    def load(name):
+        loaded.append((name, *at_work))
+        (chain.study / "loaded" / name).touch()
+
+    def told(now, done):
+        at_work[:] = now
+
+    def run(processors):
+        monkeypatch.setattr(runs, "cores", lambda: processors)
+        runs.run({}, on_step=told, manner=Manner(jobs=processors))
+        return loaded
+
+    monkeypatch.setattr(execution, "load", lambda spec, engine: load(spec.name))
+    monkeypatch.setattr(pages, "load", lambda language: load("pages"))
+    return run
+
+
+def test_while_a_processor_is_free_all_that_later_steps_need_is_loaded_and_at_last_what_pages_need(chain, loading):
+    first, *later = STEPS
+    chain.steps[first] = wait_for(*(chain.study / "loaded" / name for name in later))
+    chain.steps["05_check_claims"] = wait_for(chain.study / "loaded" / "pages")
+    loaded = loading(2)
+    assert loaded == [(first,), *((name, first) for name in later), ("pages", "05_check_claims")]
+
+
+def test_while_every_processor_is_at_work_only_what_comes_next_is_loaded(chain, loading):
+    def last(following, folder):
+        wait_for(chain.study / "loaded" / following)(folder)
+        time.sleep(0.2)  # in which all the rest could be loaded
+
+    for name, following in pairwise(STEPS):
+        chain.steps[name] = partial(last, following)
+    first, *_ = STEPS
+    assert loading(1) == [(first,), *((following, name) for name, following in pairwise(STEPS))]
 
 
 def test_the_record_lists_steps_in_their_order_whichever_ends_first(chain):
