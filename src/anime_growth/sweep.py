@@ -427,7 +427,7 @@ def _parts(crew: Crew, whole: Task, there: bytearray) -> Iterator[pa.Table | Non
     stands as its error once another worker has lived, else the workers are to blame.
     """
     size = min(MOST_IN_CHUNK, there.count(0) // (crew.width * CHUNKS_A_WORKER))
-    size = max(1, size // whole.grid.shared) * whole.grid.shared  # a sample cut in two is fitted by two workers
+    size = max(1, round(size / whole.grid.shared)) * whole.grid.shared  # a sample cut in two is fitted by two workers
     chunks = _chunks(there, 1 if whole.grid.depth is Depth.notebooks else size)
     at_work: dict[Future[pa.Table], Task] = {}
     suspects: deque[Task] = deque()
