@@ -136,7 +136,7 @@ def megabytes(work: Callable[[], None]) -> tuple[float, float]:
     together, single, over = [0.0], [0.0], threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.2):
+        while not over.wait(0.02):
             held = []
             for one in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error, AttributeError):
