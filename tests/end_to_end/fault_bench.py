@@ -395,7 +395,7 @@ def _be_the_command(told: Told) -> None:
 
     from anime_growth import cli, runs
 
-    runs._load_pages = lambda: None
+    runs._load_pages = lambda language: None
     runs._begin_pages, runs._make_pages = lambda work, steps: {}, _as_pages
     if setting.whole_chain:
         from anime_growth import canary, digest

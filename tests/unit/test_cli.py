@@ -481,7 +481,7 @@ from anime_growth import engine, execution, pages
 from anime_growth.steps import STEPS
 for spec in STEPS.values():
     execution.load(spec, engine.NAME)
-pages.load()
+pages.load("en")
 print("pandas" in sys.modules, *sorted({"debugpy", "pyarrow", "rfc3987_syntax"} & sys.modules.keys()))
 import pandas as pd
 table = pd.DataFrame({"word": ["a", None], "number": [1, 2]})
