@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote
@@ -37,6 +38,8 @@ ACCESSIBLE: Literal["ua-1"] = "ua-1"
 URL_MARKS = "%:/?#[]@!$&'()*+,;=~"
 # HTML that texts are bold by where asterisks would not be read, as a kind of token and its nesting.
 BOLD: dict[str, tuple[str, Literal[1, -1]]] = {"<strong>": ("strong_open", 1), "</strong>": ("strong_close", -1)}
+# What ends a sentence, in the languages that the study is told in.
+STOPS = ".。"
 _AGAIN = "Make a new run with `make run`"
 
 
@@ -110,7 +113,7 @@ def content(folder: Path) -> dict[str, Any]:
         "author": say(AUTHOR),
         "finding": finding,
         "summary": _plain(finding),
-        "told": told,
+        "told": _pointing(told),
         "limits": _read(folder / "limits.md", _markdown),
         "articles": _articles(record),
         **_models(folder),
@@ -188,6 +191,27 @@ def _piece(node: "SyntaxTreeNode") -> dict[str, Any]:
         case "paragraph" | "inline" if [part["kind"] for part in parts] == ["image"]:
             return parts[0]  # a picture on a line of its own is a figure, and no line of a paragraph
     return piece
+
+
+def _pointing(pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The pieces, where the paragraph before figures ends in their numbers: on paper they stand where there is room."""
+    pointed: list[dict[str, Any]] = []
+    for is_figure, group in groupby(pieces, lambda piece: piece["kind"] == "image"):
+        alike = list(group)
+        if is_figure and pointed and pointed[-1]["kind"] == "paragraph":
+            pointed[-1] = _ending_in(pointed[-1], {"kind": "pointer", "files": [piece["file"] for piece in alike]})
+        pointed += alike
+    return pointed
+
+
+def _ending_in(piece: dict[str, Any], pointer: dict[str, Any]) -> dict[str, Any]:
+    """The piece with the pointer as its last part, before the full stop where it ends in one."""
+    *parts, last = piece["parts"]
+    if last["parts"]:
+        return {**piece, "parts": [*parts, _ending_in(last, pointer)]}
+    words = last["text"].rstrip(STOPS)
+    stop = {**last, "text": last["text"][len(words) :]}
+    return {**piece, "parts": [*parts, {**last, "text": words}, {**pointer, "text": "", "parts": []}, stop]}
 
 
 def _plain(pieces: list[dict[str, Any]]) -> str:

@@ -198,6 +198,28 @@ def test_every_placed_figure_is_drawn_as_vectors_and_told_in_words(finished, rea
     assert not re.search(rb"/Subtype\s*/Image", (finished / paper.NAME).read_bytes())
 
 
+def test_the_paragraph_before_figures_names_them_since_they_stand_where_there_is_room(finished, whole):
+    told = (finished / "narrative.md").read_text(encoding="utf-8")
+    ends, number = re.findall(r"([^\n]*)((?:\n+!\[.*\))+)", told), 0
+    assert len(ends) > 5
+    for end, images in ends:
+        first, number = number + 1, number + images.count("![")
+        numbers = ", ".join(f"Figure {one}" for one in range(first, number + 1))
+        last_words = re.sub(r"[*`]", "", end)[-30:].removesuffix(".")
+        assert squeezed(f"{last_words} ({numbers}).") in whole
+
+
+@pytest.mark.parametrize(
+    ("before", "named"),
+    [("As **drawn**", "As drawn (Figure 1)"), ("図の通り。", "図の通り (Figure 1)。"), ("## As drawn", "As drawn")],
+)
+def test_a_figure_is_named_before_the_full_stop_and_in_a_paragraph_only(run, before, named):
+    (run / "narrative.md").write_text(f"# Title\n\n{before}\n\n![drawn](figures/verdicts.svg)\n", encoding="utf-8")
+    paper.write(run)
+    text = "".join(pages_of(run / paper.NAME))
+    assert squeezed(named) in text and ("(Figure" in named) == ("(Figure" in text)
+
+
 def test_it_has_a_title_a_language_bookmarks_and_tags(finished, reader):
     root = reader.trailer["/Root"]
     told = (finished / "narrative.md").read_text(encoding="utf-8")
