@@ -319,6 +319,13 @@ def test_on_a_phone_no_page_is_wider_than_the_screen_and_what_is_scrolls_by_keyb
     expect(visit("report.html", DESKTOP).locator("[tabindex]")).to_have_count(0)
 
 
+def test_a_number_and_its_unit_stay_on_one_line(visit):
+    numbers = visit("report.html", PHONE).locator("p a.n, li a.n")
+    with_unit = "(all) => all.filter(one => /\\d .*%/.test(one.textContent)).map(one => one.getClientRects().length)"
+    lines = numbers.evaluate_all(with_unit)
+    assert len(lines) > 20 and set(lines) <= {0, 1}  # none for what is folded away
+
+
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_a_figure_is_whole_and_where_that_makes_it_small_its_headline_stands_beside_it(visit, width):
     page = visit("report.html", width)
