@@ -83,11 +83,14 @@ def kept() -> Iterator[None]:
     """What is imported here stays, and is not looked through for what could be freed, now or later.
 
     That takes a tenth of the time of an import, and after a fork it would make copies of what is shared.
+    A stop is heard afterwards: compiled libraries take one in their import for an error of their own, and what
+    is half imported cannot be imported again.
     """
     before = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with undisturbed():
+            yield
     finally:
         gc.freeze()
         if before:

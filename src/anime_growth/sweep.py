@@ -173,13 +173,14 @@ class Local:
         return ProcessPoolExecutor(self.width, mp_context=context, initializer=_begin, initargs=(own,))
 
     def submit(self, task: Task) -> "Future[pa.Table]":
-        """Give a task to a worker, a new one where an old one was killed."""
-        try:
-            return self._pool.submit(worked_out, task)
-        except BrokenProcessPool:
-            self._pool.shutdown()
-            self._pool = self._start()
-            return self._pool.submit(worked_out, task)
+        """Give a task to a worker, a new one where there are too few or an old one was killed."""
+        with processes.undisturbed():  # a worker that is not known yet when a stop is heard would not be ended
+            try:
+                return self._pool.submit(worked_out, task)
+            except BrokenProcessPool:
+                self._pool.shutdown()
+                self._pool = self._start()
+                return self._pool.submit(worked_out, task)
 
     def look(self) -> None:
         """A process that is gone fails its tasks, so there is nothing to look for."""

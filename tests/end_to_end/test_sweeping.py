@@ -1,5 +1,6 @@
 """Sweeps as their users start them: killed and begun again, on a real Dask cluster, and of whole runs."""
 
+import contextlib
 import json
 import os
 import re
@@ -68,6 +69,26 @@ def test_a_sweep_that_is_killed_goes_on_without_repeating_or_losing_an_item(grid
     assert {path: path.read_bytes() for path in before} == before
     assert told.before == sum(parquet.read_metadata(path).num_rows for path in before) and told.done == ITEMS
     assert not list(results.glob(".*"))
+
+
+def test_a_sweep_that_is_stopped_while_its_workers_begin_says_so_in_one_line(grid_file, tmp_path):
+    command = [sys.executable, "-m", "anime_growth.cli", "sweep", grid_file, "--out", tmp_path / "swept", "--jobs", "2"]
+    stopped = subprocess.Popen(command, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # Workers are forked from a server, which loads the libraries first.
+    wait_for(lambda: any("forkserver" in " ".join(one) for one in command_lines_below(stopped.pid)), stopped)
+    stopped.terminate()
+    said = stopped.communicate(timeout=SECONDS)[1]  # of all that it started, too
+    assert stopped.returncode == 1
+    assert said.splitlines()[-1].startswith("anime-growth: stopped from outside at 0 of 840.")
+    assert "Traceback" not in said
+
+
+def command_lines_below(pid):
+    found = []
+    for one in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            found.append(one.cmdline())
+    return found
 
 
 @pytest.fixture

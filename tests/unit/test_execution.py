@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import sys
 from types import SimpleNamespace
 
 import nbformat
@@ -12,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import papermill_io
 
-from anime_growth import execution, paths
+from anime_growth import engine, execution, paths, processes
 from anime_growth.errors import InputError, StepFailed
 from anime_growth.pipeline import STEPS
 
@@ -165,6 +167,33 @@ def test_parameters_and_the_kernels_surroundings_are_the_runs_own(home, monkeypa
     assert own.startswith(f"--ipython-dir={home / 'run'}/kernel-")
     assert "--InteractiveShellApp.exec_PYTHONSTARTUP=False" in given["extra_arguments"]
     assert not list((home / "run").glob("kernel-*"))
+
+
+# --- what is loaded beforehand ----------------------------------------------------------------------
+# As compiled libraries do that are bound by pybind11.
+TAKES_A_STOP_FOR_ITS_OWN_ERROR = """
+import signal
+
+try:
+    signal.raise_signal(signal.SIGTERM)
+    whole = True
+except KeyboardInterrupt as stop:
+    raise ImportError("already registered") from stop
+"""
+
+
+@pytest.mark.skipif(not processes.CAN_FORK, reason="nothing is loaded for kernels that cannot be forked")
+def test_a_stop_during_an_import_is_heard_and_what_is_imported_is_whole(home, monkeypatch, request):
+    (home / "takes_a_stop.py").write_text(TAKES_A_STOP_FOR_ITS_OWN_ERROR)
+    notebook = new_notebook(cells=[new_code_cell("import takes_a_stop")])
+    nbformat.write(notebook, home / f"notebooks/{SPEC.name}.ipynb")
+    monkeypatch.syspath_prepend(home)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command line has it
+    request.addfinalizer(lambda: signal.signal(signal.SIGTERM, before))
+    with pytest.raises(KeyboardInterrupt):
+        execution.load(SPEC, engine.NAME)
+    assert sys.modules.pop("takes_a_stop").whole
 
 
 # --- how an unfinished notebook is marked -----------------------------------------------------------
